@@ -1,0 +1,35 @@
+"""The tree drawn in the docstring is the tree that exists."""
+
+import inspect
+
+import pytest
+
+from plantops.runtime import errors
+from plantops.runtime.errors import PlantOpsError
+
+EVERY = [
+    kind for _name, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, PlantOpsError)
+]
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_every_error_stands_in_the_drawing(kind: type[PlantOpsError]) -> None:
+    assert errors.__doc__ is not None
+    drawn = [line.lstrip("│├└─ ").split(" ")[0] for line in errors.__doc__.splitlines()]
+    assert kind.__name__ in drawn
+
+
+def test_only_what_may_pass_by_itself_is_retryable() -> None:
+    retryable = {kind.__name__ for kind in EVERY if kind.retryable}
+    assert retryable == {"DeviceUnavailable", "DeviceProtocolError", "BrokerUnavailable"}
+
+
+def test_data_stands_in_fields() -> None:
+    error = errors.WriteRejected("device said no", source="press", tag="press.speed", code=2)
+    assert (error.message, error.source, error.tag, error.code) == (
+        "device said no",
+        "press",
+        "press.speed",
+        2,
+    )
+    assert str(error) == "device said no"
