@@ -1,0 +1,47 @@
+"""Events about the machinery itself: policies, timers, checkpoints, messages that nobody could read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from plantops.events.base import CommandId, Digest, Event, SiteName
+
+
+class PolicyActivated(Event, frozen=True, tag="policy.activated"):
+    """A policy passed verification and is in force; `envelope` is the exact signed text."""
+
+    site: SiteName
+    revision: int
+    digest: Digest
+    envelope: str
+
+
+class TimerFired(Event, frozen=True, tag="timer.fired"):
+    """`due` has passed for a command that waits; the owner decides what that means."""
+
+    site: SiteName
+    command: CommandId
+    due: datetime
+    purpose: Literal["approval", "confirmation", "execution"]
+
+
+class CheckpointSigned(Event, frozen=True, tag="checkpoint.signed"):
+    """The notary signed the first `size` audit records; `note` is the C2SP signed note."""
+
+    site: SiteName
+    size: int
+    root: str
+    note: str
+    findings: int = 0
+
+
+class MessageBuried(Event, frozen=True, tag="message.buried"):
+    """A process could not use a message and went on without it. `data` is Base64, cut at 32 KiB."""
+
+    process: str
+    stream: str
+    sequence: int
+    subject: str
+    reason: str
+    data: str
