@@ -8,6 +8,10 @@ PlantOpsError
 │   └── DeviceProtocolError    the answer breaks the protocol: drop the connection, then try again
 ├── BrokerError                something is wrong between this process and the broker
 │   ├── BrokerUnavailable      no connection or no answer: try again
+│   ├── Conflict               a compare-and-set lost: look at what is stored, then decide
+│   ├── StreamMissing          the stream or consumer is not there: run the provisioner
+│   ├── NobodyAnswers          no process serves this request: start it, or wait
+│   ├── Misrouted              another stream took the message: somebody shadows the real one
 │   └── Fenced                 another owner took over: stop at once, write nothing more
 ├── TrustError                 bytes that must not be believed: refuse and record
 │   ├── MalformedEnvelope      not a signed envelope at all
@@ -84,6 +88,28 @@ class BrokerUnavailable(BrokerError):
     """No connection, or no acknowledgement in time; whether the broker stored the message is unknown."""
 
     retryable = True
+
+
+class Conflict(BrokerError):
+    """A compare-and-set lost: `last` is the sequence that really is the last one (None when not told)."""
+
+    def __init__(self, message: str, *, stream: str = "", last: int | None = None) -> None:
+        super().__init__(message, stream=stream)
+        self.last = last
+
+
+class StreamMissing(BrokerError):
+    """The stream or the consumer does not exist: the provisioner has not run, or somebody deleted it."""
+
+
+class NobodyAnswers(BrokerError):
+    """No process serves this request at the moment."""
+
+    retryable = True
+
+
+class Misrouted(BrokerError):
+    """The broker acknowledged for another stream than the one meant: a stream shadows it."""
 
 
 class Fenced(BrokerError):
