@@ -136,7 +136,7 @@ class Bus(Protocol):
         ...
 
     async def request(self, subject: str, data: bytes, *, timeout: float) -> Message:
-        """Ask a service. Raises: NobodyAnswers at once when no service listens, BrokerUnavailable in time-out."""
+        """Ask a service. Raises: NobodyAnswers at once when nobody listens, BrokerUnavailable in time-out."""
         ...
 
     async def serve(self, subject: str, handler: Handler) -> Subscription:

@@ -24,8 +24,6 @@ PlantOpsError
 The text is for people: what happened, to what, what to do. Programs read the fields.
 """
 
-# ruff: noqa: N818 - the names say what happened (Fenced, Refused), as the design writes them.
-
 from typing import ClassVar
 
 
