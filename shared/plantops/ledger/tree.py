@@ -1,7 +1,7 @@
 """The Merkle tree of RFC 6962 / RFC 9162, section 2.1: append, root and proofs.
 
-`Tree` keeps only the roots of its perfect subtrees (at most one per bit of the size). The proof functions work
-on stored leaf hashes, in leaf order. Hashes are 32 raw bytes.
+`Tree` keeps only the roots of its perfect subtrees (at most one per bit of the size). Proof functions work on
+stored leaf hashes, in leaf order. Hashes are 32 raw bytes.
 """
 
 from collections.abc import Iterable, Sequence
