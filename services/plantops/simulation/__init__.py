@@ -1,0 +1,1 @@
+"""The simulated plant: real protocol servers around one process model; knows no adapter and no broker."""
