@@ -34,7 +34,7 @@ AnyEvent: TypeAlias = (
     | commands.CommandExecuted
     | commands.CommandFailed
     | commands.OutcomeUnknown
-    | operations.PolicyActivated
+    | operations.PolicyPublished
     | operations.TimerFired
     | operations.CheckpointSigned
     | operations.MessageBuried

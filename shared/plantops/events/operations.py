@@ -8,8 +8,12 @@ from typing import Literal
 from plantops.events.base import CommandId, Digest, Event, SiteName
 
 
-class PolicyActivated(Event, frozen=True, tag="policy.activated"):
-    """A policy passed verification and is in force; `envelope` is the exact signed text."""
+class PolicyPublished(Event, frozen=True, tag="policy.published"):
+    """The policy office put a revision on the stream; `envelope` is the exact signed text.
+
+    Trust comes from the envelope's own signatures: each reader verifies it against its pinned root and
+    goes on with the last one when it does not hold.
+    """
 
     site: SiteName
     revision: int
