@@ -127,6 +127,13 @@ class Bus(Protocol):
         """One stored message, read from the leader; None when it was never there or is gone."""
         ...
 
+    async def history(self, stream: str, subject: str, start: int, limit: int) -> list[Stored]:
+        """Up to `limit` messages on `subject` (wildcards allowed) from sequence `start` on, in order.
+
+        Read from the leader; empty when nothing is stored there. For rebuilding, not for following.
+        """
+        ...
+
     async def state(self, stream: str) -> StreamState:
         """Raises: BrokerUnavailable, StreamMissing."""
         ...

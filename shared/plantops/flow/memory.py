@@ -1,0 +1,392 @@
+"""A broker in this process, with the semantics of JetStream and hooks for what goes wrong.
+
+For tests and for a single process without a server. The same suite runs on it and on the real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from plantops.events.envelope import Message
+from plantops.flow.bus import Handler, Stored, StreamState
+from plantops.flow.patterns import covers
+from plantops.flow.memory_streams import MemoryConsumer, MemoryStream
+from plantops.flow.wire import MAX_BATCH, MESSAGE_ID
+from plantops.runtime.errors import (
+    BrokerUnavailable,
+    Conflict,
+    Misrouted,
+    NobodyAnswers,
+    StreamMissing,
+)
+
+log = structlog.get_logger()
+
+EPOCH_NS: Final = 1_767_225_600_000_000_000
+"""Where the built-in clock starts: 2026-01-01 UTC."""
+
+_ATTEMPTS: Final = 3
+
+
+@dataclass(eq=False)
+class _Ear:
+    """A listener or a service on a subject."""
+
+    subject: str
+    owner: MemoryBus
+    hear: Callable[[Message], Awaitable[object]]
+    is_service: bool
+    queue: asyncio.Queue[Message]
+
+
+class MemoryBroker:
+    """Streams, consumers and subscriptions that several `MemoryBus` share.
+
+    Without `clock` (nanoseconds since 1970) time stands still until `advance`.
+    """
+
+    def __init__(self, *, clock: Callable[[], int] | None = None) -> None:
+        self._clock = clock
+        self._time_ns = EPOCH_NS
+        self._ears: list[_Ear] = []
+        self._lost_acks = 0
+        self.streams: dict[str, MemoryStream] = {}
+        self.changed = asyncio.Event()
+
+    @property
+    def now_ns(self) -> int:
+        """The broker's time."""
+        return self._time_ns if self._clock is None else self._clock()
+
+    def advance(self, seconds: float) -> None:
+        """Let the built-in clock run; what is due for redelivery is delivered again."""
+        self._time_ns += round(seconds * 1e9)
+        self.wake()
+
+    def wake(self) -> None:
+        """Readers that wait look again."""
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+    def add_stream(
+        self,
+        name: str,
+        subjects: Sequence[str],
+        *,
+        max_per_subject: int = 0,
+        duplicate_window_seconds: float = 120.0,
+    ) -> MemoryStream:
+        """Make a stream, or make it anew: then it is empty and its `created` differs."""
+        old = self.streams.get(name)
+        created = f"created-{0 if old is None else int(old.created.rpartition('-')[2]) + 1}"
+        stream = MemoryStream(name, tuple(subjects), created, max_per_subject, duplicate_window_seconds)
+        self.streams[name] = stream
+        return stream
+
+    def add_consumer(
+        self,
+        stream: str,
+        name: str,
+        subjects: Sequence[str] = (">",),
+        *,
+        kind: str = "fold",
+        ack_wait_seconds: float = 30.0,
+    ) -> None:
+        """Make a durable consumer of kind "fold" (ack all) or "effect" (explicit ack, redelivered)."""
+        self.stream(stream).consumers[name] = MemoryConsumer(name, tuple(subjects), kind, ack_wait_seconds)
+
+    def stream(self, name: str) -> MemoryStream:
+        """Raises: StreamMissing."""
+        found = self.streams.get(name)
+        if found is None:
+            raise StreamMissing(f"stream {name!r} does not exist: run the provisioner", stream=name)
+        return found
+
+    def bus(self, identity: str) -> MemoryBus:
+        """A connection under `identity`."""
+        return MemoryBus(self, identity)
+
+    def lose_acks(self, count: int) -> None:
+        """The next `count` publish requests are stored, but their answer never arrives."""
+        self._lost_acks = count
+
+    def take_lost_ack(self) -> bool:
+        """Whether this answer gets lost."""
+        self._lost_acks -= 1 if (lost := self._lost_acks > 0) else 0
+        return lost
+
+    def store(
+        self, messages: Sequence[Message], stream: str, expected_last: int | None, expected_subject: str
+    ) -> int:
+        """All or none. Raises: Conflict, Misrouted, StreamMissing."""
+        target = self._target(messages, stream)
+        if expected_last is not None:
+            subject = expected_subject or messages[0].subject
+            last = target.last_sequence(subject)
+            if last != expected_last:
+                raise Conflict(
+                    f"{stream} has moved on: last on {subject!r} is {last}, expected {expected_last}",
+                    stream=stream,
+                    last=last,
+                )
+        for message in messages:
+            target.append(message, self.now_ns)
+            self.deliver(message)
+        self.wake()
+        return target.last
+
+    def _target(self, messages: Sequence[Message], stream: str) -> MemoryStream:
+        for message in messages:
+            takers = [s for s in self.streams.values() if s.takes(message.subject)]
+            if not takers:
+                raise StreamMissing(
+                    f"no stream takes {message.subject!r}: run the provisioner", stream=stream
+                )
+            if takers[0].name != stream:
+                raise Misrouted(
+                    f"stream {takers[0].name!r} takes what is meant for {stream!r}: look who made it",
+                    stream=stream,
+                )
+        return self.stream(stream)
+
+    def deliver(self, message: Message) -> None:
+        """Hand a passing message to listeners."""
+        for ear in self._ears:
+            if not ear.is_service and covers(ear.subject, message.subject):
+                ear.queue.put_nowait(message)
+
+    def service(self, subject: str) -> _Ear | None:
+        """Who answers requests on `subject`."""
+        return next((e for e in self._ears if e.is_service and covers(e.subject, subject)), None)
+
+    def attach(self, ear: _Ear) -> None:
+        """Begin to deliver to it."""
+        self._ears.append(ear)
+
+    def detach(self, ear: _Ear) -> None:
+        """Deliver nothing more to it."""
+        if ear in self._ears:
+            self._ears.remove(ear)
+
+
+class MemorySubscription:
+    """See `Subscription`."""
+
+    def __init__(self, broker: MemoryBroker, ear: _Ear, task: asyncio.Task[None] | None) -> None:
+        self._broker, self._ear, self._task = broker, ear, task
+
+    async def stop(self) -> None:
+        self._broker.detach(self._ear)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+
+class MemoryReader:
+    """See `Reader`."""
+
+    def __init__(self, bus: MemoryBus, stream: str, consumer: str) -> None:
+        self._bus, self._stream, self._consumer = bus, stream, consumer
+
+    def _consumer_now(self) -> tuple[MemoryStream, MemoryConsumer]:
+        stream = self._bus.broker.stream(self._stream)
+        consumer = stream.consumers.get(self._consumer)
+        if consumer is None:
+            raise StreamMissing(
+                f"stream {self._stream!r} has no consumer {self._consumer!r}: run the provisioner",
+                stream=self._stream,
+            )
+        return stream, consumer
+
+    async def fetch(self, limit: int, timeout: float) -> list[Stored]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while True:
+            await self._bus.ready()
+            stream, consumer = self._consumer_now()
+            broker = self._bus.broker
+            changed = broker.changed
+            found = consumer.take(stream, limit, broker.now_ns)
+            if found or loop.time() >= deadline:
+                return found
+            try:
+                async with asyncio.timeout_at(min(deadline, loop.time() + consumer.due_in(broker.now_ns))):
+                    await changed.wait()
+            except TimeoutError:
+                continue
+
+    async def reset(self, sequence: int) -> None:
+        await self._bus.ready()
+        self._consumer_now()[1].reset(sequence)
+        self._bus.broker.wake()
+
+    async def ack(self, message: Stored) -> None:
+        await self._bus.ready()
+        self._consumer_now()[1].ack(message.sequence)
+
+    async def in_progress(self, message: Stored) -> None:
+        await self._bus.ready()
+        self._consumer_now()[1].prolong(message.sequence, self._bus.broker.now_ns)
+
+
+class MemoryBus:
+    """See `Bus`; faults are per connection: `disconnect`, `reconnect`, `pause`, `resume`."""
+
+    def __init__(self, broker: MemoryBroker, identity: str) -> None:
+        self.broker = broker
+        self._identity = identity
+        self._connected = True
+        self._running = asyncio.Event()
+        self._running.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._subscriptions: list[MemorySubscription] = []
+        self._serial = 0
+
+    @property
+    def identity(self) -> str:
+        return self._identity
+
+    def disconnect(self) -> None:
+        """Every call fails with BrokerUnavailable until `reconnect`."""
+        self._connected = False
+        self.broker.wake()
+
+    def reconnect(self) -> None:
+        """Calls work again."""
+        self._connected = True
+
+    def pause(self) -> None:
+        """Every call hangs until `resume`, as in a process that was stopped."""
+        self._running.clear()
+
+    def resume(self) -> None:
+        """Hanging calls go on."""
+        self._running.set()
+
+    async def ready(self) -> None:
+        """Returns when this connection may work. Raises: BrokerUnavailable."""
+        await self._running.wait()
+        if not self._connected:
+            raise BrokerUnavailable(f"{self._identity!r} is not connected to the broker")
+
+    async def publish(
+        self,
+        message: Message,
+        *,
+        stream: str,
+        message_id: str = "",
+        expected_last: int | None = None,
+        expected_subject: str = "",
+    ) -> int:
+        self._serial += 1
+        token = message_id or f"{id(self):x}.{self._serial}"
+        marked = Message(message.subject, message.data, {**message.headers, MESSAGE_ID: token})
+        for _attempt in range(_ATTEMPTS):
+            await self.ready()
+            known = self.broker.stream(stream).duplicate_of(token, self.broker.now_ns)
+            sequence = known or self.broker.store([marked], stream, expected_last, expected_subject)
+            if not self.broker.take_lost_ack():
+                return sequence
+        raise BrokerUnavailable(f"no acknowledgement from {stream!r} in time", stream=stream)
+
+    async def publish_batch(
+        self,
+        messages: Sequence[Message],
+        *,
+        stream: str,
+        expected_last: int | None = None,
+        expected_subject: str = "",
+    ) -> int:
+        if not 1 <= len(messages) <= MAX_BATCH:
+            raise ValueError(f"a batch holds 1 to {MAX_BATCH} messages, not {len(messages)}")
+        await self.ready()
+        sequence = self.broker.store(messages, stream, expected_last, expected_subject)
+        if self.broker.take_lost_ack():
+            raise BrokerUnavailable(f"no acknowledgement from {stream!r} in time", stream=stream)
+        return sequence
+
+    async def last(self, stream: str, subject: str) -> Stored | None:
+        await self.ready()
+        return self.broker.stream(stream).last_on(subject)
+
+    async def get(self, stream: str, sequence: int) -> Stored | None:
+        await self.ready()
+        return self.broker.stream(stream).messages.get(sequence)
+
+    async def history(self, stream: str, subject: str, start: int, limit: int) -> list[Stored]:
+        await self.ready()
+        return self.broker.stream(stream).following(subject, start, limit)
+
+    async def state(self, stream: str) -> StreamState:
+        await self.ready()
+        return self.broker.stream(stream).state()
+
+    async def reader(self, stream: str, consumer: str) -> MemoryReader:
+        await self.ready()
+        self.broker.stream(stream)
+        return MemoryReader(self, stream, consumer)
+
+    async def request(self, subject: str, data: bytes, *, timeout: float) -> Message:
+        await self.ready()
+        ear = self.broker.service(subject)
+        if ear is None:
+            raise NobodyAnswers(f"nobody answers {subject!r}: is its process running?")
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        # Headers as an account border would give them: who asked, told by the server.
+        info = {"Nats-Request-Info": f'{{"kind":"Client","user":"{self._identity}"}}'}
+        ear.owner.spawn(_answer(ear, Message(subject, data, info), answer))
+        try:
+            async with asyncio.timeout(timeout):
+                return Message(subject, await answer)
+        except TimeoutError as error:
+            raise BrokerUnavailable(f"no answer on {subject!r} within {timeout} s") from error
+
+    async def serve(self, subject: str, handler: Handler) -> MemorySubscription:
+        return await self._subscribe(subject, handler, is_service=True)
+
+    async def listen(self, subject: str, handler: Callable[[Message], Awaitable[None]]) -> MemorySubscription:
+        return await self._subscribe(subject, handler, is_service=False)
+
+    async def _subscribe(
+        self, subject: str, hear: Callable[[Message], Awaitable[object]], *, is_service: bool
+    ) -> MemorySubscription:
+        await self.ready()
+        ear = _Ear(subject, self, hear, is_service, asyncio.Queue())
+        self.broker.attach(ear)
+        task = None if is_service else asyncio.create_task(_listen(ear))
+        subscription = MemorySubscription(self.broker, ear, task)
+        self._subscriptions.append(subscription)
+        return subscription
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it in a task that lives as long as this connection."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        for subscription in self._subscriptions:
+            await subscription.stop()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._connected = False
+
+
+async def _listen(ear: _Ear) -> None:
+    while True:
+        await ear.hear(await ear.queue.get())
+
+
+async def _answer(ear: _Ear, message: Message, answer: asyncio.Future[bytes]) -> None:
+    result = await ear.hear(message)
+    if not isinstance(result, bytes):
+        raise TypeError(f"the service on {ear.subject!r} answered {type(result).__name__}, not bytes")
+    if not answer.done():
+        answer.set_result(result)
