@@ -20,12 +20,11 @@ from plantops.simulation.modbus_map import (
 from plantops.simulation.plant import Plant
 from plantops.simulation.process import counter_value
 from plantops.simulation.state import Command, check_command
+from plantops.simulation.view import Shown, shown
 
 ILLEGAL_ADDRESS = 2
 ILLEGAL_VALUE = 3
-DEVICE_NAME = "PUMP-001"
 
-Shown = dict[str, float | str]
 Value = TypeVar("Value", int, bool)
 
 
@@ -37,31 +36,6 @@ class AddressRefused(WriteRejected):
 class _Write:
     command: Command
     value: float
-
-
-def shown(plant: Plant) -> Shown:
-    """What the map's points and bits may name, in the unit of the map."""
-    state, inputs = plant.state, plant.inputs
-    bits = (state.running, state.fault, state.local_mode, state.maintenance, state.plc_running)
-    return {
-        "speed_setpoint": inputs.speed_setpoint_rpm,
-        "run_command": float(inputs.run),
-        "valve_command": inputs.valve_command_percent,
-        "temperature": state.temperature_celsius,
-        "flow": state.flow_litres_per_minute,
-        "speed": state.speed_rpm,
-        "level": state.level_percent,
-        "valve_position": state.valve_position_percent,
-        "status_word": float(sum(bit << position for position, bit in enumerate(bits))),
-        "device_name": DEVICE_NAME,
-        "reset": float(inputs.reset),
-        "run": float(inputs.run),
-        "running": float(state.running),
-        "fault": float(state.fault),
-        "local_mode": float(state.local_mode),
-        "maintenance": float(state.maintenance),
-        "plc_running": float(state.plc_running),
-    }
 
 
 class ModbusImage:

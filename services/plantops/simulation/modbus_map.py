@@ -54,7 +54,7 @@ _FORMATS = {
 class Point:
     """One value in the map; the register holds the value in `unit` times `factor`.
 
-    `value` names what of the plant is shown (see `image.py`), or is the constant itself.
+    `value` names what of the plant is shown (see `view.py`), or is the constant itself.
     """
 
     address: int
