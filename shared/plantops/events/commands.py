@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -27,6 +28,11 @@ Stage: TypeAlias = Literal["request", "simulation", "approval", "execution"]
 
 INTENT_TYPE = "application/vnd.plantops.intent.v1+json"
 APPROVAL_TYPE = "application/vnd.plantops.approval.v1+json"
+
+
+def command_id(actor: str, key: str) -> CommandId:
+    """The identity of a command: known before it is sent, and the same on a retry."""
+    return CommandId(hashlib.sha256(f"{actor}\0{key}".encode()).hexdigest()[:24])
 
 
 class Intent(Record, frozen=True):

@@ -1,0 +1,223 @@
+"""The gate: lets a command through only when everything needed to judge it is known. Pure.
+
+An intent goes identity → rights → arguments → permissives → limits → simulation → approval, as far as
+its risk demands. The gate never reads the plant: each judgement uses the observation that was recorded
+with the question, so that replaying the log judges the same and gets the same bytes.
+
+These are command permissives, not safety functions: trips and emergency stops stay in the PLC and in
+hard wire (ISO 13850).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from plantops.events import Event
+from plantops.events.base import SiteName
+from plantops.events.commands import (
+    ApprovalAccepted,
+    ApprovalReceived,
+    ApprovalRefused,
+    ApprovalRequested,
+    CommandCancelled,
+    CommandClaimed,
+    CommandDenied,
+    CommandExecuted,
+    CommandExpired,
+    CommandFailed,
+    CommandPermitted,
+    CommandRequested,
+    CommandSimulated,
+    DryRunDone,
+    GenerationRaised,
+    OutcomeUnknown,
+    SafePermitted,
+    SimulationOrdered,
+)
+from plantops.events.operations import PolicyPublished, TimerFired
+from plantops.flow.processor import Output, Reads, Recorded
+from plantops.gate import approvals, requests, simulations
+from plantops.gate.site import Site
+from plantops.gate.state import Course, Deed, GateState, dump, load, record_request
+from plantops.model.load import Plant
+from plantops.policy.document import TrustRoot
+from plantops.policy.verify import verify_policy
+from plantops.runtime.errors import PolicyRejected
+
+EMITS: tuple[type[Event], ...] = (
+    CommandDenied,
+    SimulationOrdered,
+    CommandSimulated,
+    ApprovalRequested,
+    ApprovalAccepted,
+    ApprovalRefused,
+    CommandPermitted,
+    SafePermitted,
+    GenerationRaised,
+    CommandCancelled,
+    CommandExpired,
+)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The core; `name` is its identity and the writer token of its subjects."""
+
+    site: SiteName
+    plant: Plant
+    root: TrustRoot
+    name: str = "gate"
+    version: int = 1
+    output_stream: str = "COMMANDS"
+    emits: tuple[type[Event], ...] = EMITS
+    _context: Site = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_context", Site(self.site, self.name, self.plant))
+
+    @property
+    def output_filter(self) -> str:
+        """Everything that the gate says about commands."""
+        return f"cmd.{self.site}.*.{self.name}.*"
+
+    @property
+    def consumes(self) -> tuple[Reads, ...]:
+        """Policies, intents, approvals, what executors answer, and fired timers."""
+        answers = ("dry_run", "claimed", "executed", "failed", "outcome_unknown")
+        return (
+            Reads("POLICY", (f"policy.{self.site}",)),
+            Reads("INTENTS", (f"intent.{self.site}.>",)),
+            Reads("APPROVALS", (f"approval.{self.site}.>",)),
+            Reads("COMMANDS", tuple(f"cmd.{self.site}.{answer}.*.*" for answer in answers)),
+            Reads("TIMERS", (f"timer.{self.site}.{self.name}",)),
+        )
+
+    def initial(self) -> GateState:
+        """Nothing asked, and no policy: everything is denied."""
+        return GateState()
+
+    def decide(self, state: GateState, recorded: Recorded) -> Sequence[Output]:
+        """The gate's answer to one fact."""
+        match recorded.fact:
+            case CommandRequested() as event:
+                return requests.decide(self._context, state, event, recorded.at)
+            case DryRunDone() as event:
+                return simulations.decide(self._context, state, event, recorded.at)
+            case ApprovalReceived() as event:
+                return approvals.decide(self._context, state, event, recorded.at)
+            case TimerFired() as event:
+                return approvals.expire(self._context, state, event, recorded.at)
+            case _:
+                return ()
+
+    def evolve(self, state: GateState, recorded: Recorded) -> GateState:
+        """Remember one fact."""
+        fact = recorded.fact
+        if isinstance(fact, CommandRequested):
+            record_request(state, fact, recorded.sequence, recorded.at)
+        elif isinstance(fact, PolicyPublished):
+            self._follow(state, fact, recorded)
+        elif isinstance(fact, (CommandClaimed, CommandExecuted, CommandFailed, OutcomeUnknown)):
+            _record_deed(state, fact)
+        elif type(fact) in _COURSE:
+            _COURSE[type(fact)](state, fact)
+        return state
+
+    def _follow(self, state: GateState, event: PolicyPublished, recorded: Recorded) -> None:
+        """Go on with the last policy that holds: a bad one changes nothing, whoever put it there."""
+        try:
+            state.verified = verify_policy(
+                event.envelope.encode(), self.root, site=self.site, now=recorded.at, in_force=state.verified
+            )
+        except PolicyRejected:
+            return
+
+    def dump(self, state: GateState) -> bytes:
+        """Equal folds give equal bytes."""
+        return dump(state)
+
+    def load(self, data: bytes) -> GateState:
+        """Raises: ValueError when the bytes are no snapshot of this version."""
+        return load(data)
+
+
+def _record_deed(
+    state: GateState, event: CommandClaimed | CommandExecuted | CommandFailed | OutcomeUnknown
+) -> None:
+    deed = state.deeds.setdefault(event.command, Deed())
+    deed.claimed = True
+    if isinstance(event, CommandClaimed):
+        return
+    tag = event.__struct_config__.tag
+    assert isinstance(tag, str)
+    # A person's or executor's later word (a reconciliation) replaces `outcome unknown`, nothing else.
+    if deed.final in ("", "command.outcome_unknown"):
+        deed.final = tag
+        deed.reason = "" if isinstance(event, CommandExecuted) else event.reason
+
+
+def _course(state: GateState, event: Any) -> Course:
+    return state.courses.setdefault(event.command, Course("asked"))
+
+
+def _denied(state: GateState, event: CommandDenied) -> None:
+    course = _course(state, event)
+    course.phase, course.reason = "denied", event.reason
+
+
+def _simulating(state: GateState, event: SimulationOrdered) -> None:
+    course = _course(state, event)
+    course.phase, course.permit = "simulating", event.permit
+
+
+def _simulated(state: GateState, event: CommandSimulated) -> None:
+    course = _course(state, event)
+    course.phase, course.simulated = "simulated", event
+
+
+def _waiting(state: GateState, event: ApprovalRequested) -> None:
+    course = _course(state, event)
+    course.phase, course.approval = "waiting", event
+
+
+def _accepted(state: GateState, event: ApprovalAccepted) -> None:
+    course = _course(state, event)
+    course.approvers = (*course.approvers, event.person)
+
+
+def _permitted(state: GateState, event: CommandPermitted | SafePermitted) -> None:
+    course = _course(state, event)
+    course.phase, course.permit = "permitted", event.permit
+
+
+def _raised(state: GateState, event: GenerationRaised) -> None:
+    state.generations[event.asset] = max(event.generation, state.generations.get(event.asset, 0))
+
+
+def _cancelled(state: GateState, event: CommandCancelled) -> None:
+    course = _course(state, event)
+    course.phase, course.reason = "cancelled", event.reason
+
+
+def _expired(state: GateState, event: CommandExpired) -> None:
+    course = _course(state, event)
+    course.phase, course.reason = "expired", f"nobody answered in time: {event.waiting_for}"
+
+
+_COURSE: Mapping[type[Any], Callable[[GateState, Any], None]] = MappingProxyType(
+    {
+        CommandDenied: _denied,
+        SimulationOrdered: _simulating,
+        CommandSimulated: _simulated,
+        ApprovalRequested: _waiting,
+        ApprovalAccepted: _accepted,
+        CommandPermitted: _permitted,
+        SafePermitted: _permitted,
+        GenerationRaised: _raised,
+        CommandCancelled: _cancelled,
+        CommandExpired: _expired,
+    }
+)

@@ -1,0 +1,135 @@
+"""The gate's answer to an intent. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from plantops.events.base import CommandId
+from plantops.events.commands import (
+    CommandCancelled,
+    CommandPermitted,
+    CommandRequested,
+    Decision,
+    GenerationRaised,
+    Permit,
+    SafePermitted,
+    SimulationOrdered,
+)
+from plantops.flow.processor import Output
+from plantops.gate.site import Site, busy, first_reason
+from plantops.gate.state import Asked, GateState, View
+
+
+def decide(site: Site, state: GateState, event: CommandRequested, now: datetime) -> Sequence[Output]:
+    """Deny, order a simulation, or permit. A repeated identity is answered by what was said before."""
+    if event.command in state.asked:
+        return ()
+    asked = Asked(event.intent, event.digest, event.login, event.signer, 0, now)
+    simulates = event.intent.mode == "simulate"
+    stage = "simulation" if simulates else "request"
+    decision = site.judge(state, event.command, asked, observation=event.observation, now=now, stage=stage)
+    if decision.safe_direction and decision.allowed and not simulates:
+        return _overtake(site, state, event, asked, decision)
+    if simulates:
+        return _simulate(site, state, event.command, asked, decision, permissives_count=False)
+    if not decision.allowed:
+        return [site.deny(event.command, first_reason(decision), decision)]
+    if event.intent.confirms:
+        return _confirm(site, state, event, asked, decision)
+    if decision.risk in ("high", "critical"):
+        return _simulate(site, state, event.command, asked, decision, permissives_count=True)
+    return permit(site, state, event.command, asked, decision)
+
+
+def permit(
+    site: Site, state: GateState, command: CommandId, asked: Asked, decision: Decision
+) -> Sequence[Output]:
+    """Permit a normal command, unless another one is in flight on its asset."""
+    view = View(state)
+    if reason := busy(view, asked.intent.asset, decision.now, command):
+        return [site.deny(command, reason, decision)]
+    paper = site.permit(state, command, asked, decision, generation=view.generation(asked.intent.asset))
+    return [site.say(CommandPermitted(site=site.site, command=command, permit=paper, decision=decision))]
+
+
+def _overtake(
+    site: Site, state: GateState, event: CommandRequested, asked: Asked, decision: Decision
+) -> Sequence[Output]:
+    """A safe-direction command waits for nobody and ends everything else that is open on its asset.
+
+    The generation and the permit come first in the batch, so that no reader sees them late.
+    """
+    view, asset = View(state), event.intent.asset
+    generation = view.generation(asset) + 1
+    paper: Permit = site.permit(state, event.command, asked, decision, generation=generation)
+    raised = GenerationRaised(site=site.site, command=event.command, asset=asset, generation=generation)
+    permitted = SafePermitted(site=site.site, command=event.command, permit=paper, decision=decision)
+    reason = f"overtaken by {event.intent.operation}, asked by {event.intent.actor}"
+    cancelled = [
+        CommandCancelled(site=site.site, command=command, reason=reason, by=event.command)
+        for command in view.open_on(asset)
+        if view.course(command).phase != "cancelled" and not _is_safe(view, command)
+    ]
+    return [site.say(each) for each in (raised, permitted, *cancelled)]
+
+
+def _is_safe(view: View, command: CommandId) -> bool:
+    paper = view.course(command).permit
+    return paper is not None and paper.safe_direction
+
+
+def _simulate(
+    site: Site,
+    state: GateState,
+    command: CommandId,
+    asked: Asked,
+    decision: Decision,
+    *,
+    permissives_count: bool,
+) -> Sequence[Output]:
+    """Order a dry run. An explicit simulation may be asked while permissives do not hold: it tells so."""
+    judged = [
+        finding
+        for finding in decision.findings
+        if permissives_count or not finding.rule.startswith(("permissive", "mode"))
+    ]
+    if any(finding.verdict != "true" for finding in judged):
+        return [site.deny(command, first_reason(decision), decision)]
+    paper = site.permit(
+        state, command, asked, decision, generation=View(state).generation(asked.intent.asset)
+    )
+    return [site.say(SimulationOrdered(site=site.site, command=command, permit=paper, decision=decision))]
+
+
+def _confirm(
+    site: Site, state: GateState, event: CommandRequested, asked: Asked, decision: Decision
+) -> Sequence[Output]:
+    """Execute what was simulated: the same person, the same words, once, in time, under the same policy."""
+    view, simulated_id = View(state), event.intent.confirms
+    before, simulated = view.asked(simulated_id), view.course(simulated_id).simulated
+    if before is None or simulated is None or view.course(simulated_id).phase != "simulated":
+        return [site.deny(event.command, f"confirmation: {simulated_id} is no simulation that waits for one")]
+    refused = ""
+    if simulated.next != "confirm":
+        refused = f"{simulated_id} cannot be confirmed: it takes {simulated.next}"
+    elif simulated.decision.person != decision.person:
+        refused = f"{simulated_id} was simulated for {simulated.decision.person}, not for {decision.person}"
+    elif _words(before) != _words(asked):
+        refused = f"asset, operation and arguments differ from what {simulated_id} simulated"
+    elif decision.now > simulated.expires_at:
+        refused = (
+            f"the simulation {simulated_id} ran out at {simulated.expires_at:%H:%M:%S} UTC; simulate again"
+        )
+    elif (simulated.decision.policy, simulated.decision.model) != (decision.policy, decision.model):
+        refused = f"policy or model changed since {simulated_id} was simulated; simulate again"
+    elif other := view.confirmed_by(simulated_id):
+        refused = f"{simulated_id} was confirmed already, by {other}; simulate again"
+    if refused:
+        return [site.deny(event.command, f"confirmation: {refused}", decision)]
+    return permit(site, state, event.command, asked, decision)
+
+
+def _words(asked: Asked) -> tuple[object, ...]:
+    intent = asked.intent
+    return (intent.asset, intent.operation, sorted(intent.arguments.items()))

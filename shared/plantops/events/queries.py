@@ -1,0 +1,212 @@
+"""Questions and answers of the request/reply services; JSON, never stored.
+
+Every service answers either its own struct or a `Problem` (`{"error": {…}}`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from plantops.events.base import (
+    AssetName,
+    CommandId,
+    OperationName,
+    PrincipalName,
+    Record,
+    Scalar,
+    SourceName,
+    TagName,
+    encode_json,
+)
+from plantops.events.commands import ApprovalRequested, Risk
+
+T = TypeVar("T")
+
+
+class ProblemDetail(Record, frozen=True):
+    """A refusal: `code` is stable for programs, `message` says what happened and what to do next."""
+
+    code: str
+    message: str
+
+
+class Problem(Record, frozen=True):
+    """The one error envelope of all services."""
+
+    error: ProblemDetail
+
+
+class TagsAsked(Record, frozen=True):
+    """`twin.<site>.get` and `.watch`: exact names, or every tag whose name starts with `prefix`.
+
+    `after` (watch): answer as soon as something changed after this revision, or after `wait_seconds` (at
+    most 30) with nothing. `limit` and `offset` page through large answers.
+    """
+
+    tags: tuple[TagName, ...] = ()
+    prefix: str = ""
+    after: int = 0
+    wait_seconds: float = 0.0
+    limit: int = 500
+    offset: int = 0
+
+
+class TagState(Record, frozen=True):
+    """What is known of a tag now. `quality` is the effective one: bad when stale or the source is gone.
+
+    `age_seconds` since the last confirmation, on the broker's time; None when never confirmed.
+    Non-finite floats are null with their quality lowered to bad.
+    """
+
+    tag: TagName
+    source: SourceName
+    value: Scalar | None
+    quality: int
+    quality_name: str
+    unit: str = ""
+    age_seconds: float | None = None
+    source_time: datetime | None = None
+    changed_at: datetime | None = None
+    revision: int = 0
+
+
+class TagsTold(Record, frozen=True):
+    """The answer; `revision` is what a following watch passes as `after`. `unknown` names had no tag."""
+
+    tags: tuple[TagState, ...]
+    revision: int
+    total: int
+    unknown: tuple[TagName, ...] = ()
+
+
+class Sighting(Record, frozen=True):
+    """TAGS sequences of the frame with a tag's last value and of the last one that confirmed it; 0: never."""
+
+    tag: TagName
+    value_sequence: int = 0
+    confirmed_sequence: int = 0
+
+
+class SightingsAsked(Record, frozen=True):
+    """`twin.<site>.sightings`: where do these tags stand in the log?"""
+
+    tags: tuple[TagName, ...]
+
+
+class SightingsTold(Record, frozen=True):
+    """In the order of the question."""
+
+    sightings: tuple[Sighting, ...]
+
+
+class SourceState(Record, frozen=True):
+    """What is known of a source."""
+
+    source: SourceName
+    epoch: int
+    is_up: bool
+    cause: str
+    tags: int
+    frames: int
+    samples: int
+    gaps: int
+    lost_samples: int
+    age_seconds: float | None
+
+
+class TwinListed(Record, frozen=True):
+    """`twin.<site>.list`: sources, and assets with their operations."""
+
+    sources: tuple[SourceState, ...]
+    assets: dict[AssetName, AssetListed]
+    position: dict[str, int]
+
+
+class AssetListed(Record, frozen=True):
+    """An asset: property name to tag, operation name to risk as the model states it."""
+
+    description: str
+    properties: dict[str, TagName]
+    operations: dict[OperationName, Risk | None]
+
+
+class IntentTaken(Record, frozen=True):
+    """The door's answer: the command's identity, its handle, and whether it was known before."""
+
+    command: CommandId
+    handle: str
+    repeated: bool = False
+
+
+class ApprovalTaken(Record, frozen=True):
+    """The door's answer to an approval: taken, not yet judged."""
+
+    command: CommandId
+    sequence: int
+
+
+class CommandAsked(Record, frozen=True):
+    """`command.<site>.get`: by identity or by handle (`c12`)."""
+
+    command: str
+
+
+class CommandStatus(Record, frozen=True):
+    """Where a command stands. `phase` is the gate's word, `outcome` the executor's last event type."""
+
+    command: CommandId
+    handle: str
+    asset: AssetName
+    operation: OperationName
+    arguments: dict[str, Scalar]
+    actor: PrincipalName
+    phase: str
+    reason: str
+    outcome: str
+    asked_at: datetime
+    confirms: CommandId = CommandId("")
+    expires_at: datetime | None = None
+    simulation_digest: str = ""
+
+
+class CommandsAsked(Record, frozen=True):
+    """`command.<site>.list`: the newest first."""
+
+    limit: int = 50
+    open_only: bool = False
+
+
+class CommandsListed(Record, frozen=True):
+    """The answer."""
+
+    commands: tuple[CommandStatus, ...]
+    total: int
+
+
+class ApprovalsListed(Record, frozen=True):
+    """`command.<site>.approvals`: what waits for a second person, with the handles."""
+
+    waiting: tuple[ApprovalRequested, ...]
+    handles: tuple[str, ...]
+    approved_by: tuple[tuple[PrincipalName, ...], ...]
+
+
+class DeviceReadAsked(Record, frozen=True):
+    """`device.<site>.<source>-read` style services of a host: read these tags from the device now."""
+
+    tags: tuple[TagName, ...]
+
+
+def problem(code: str, message: str) -> bytes:
+    """The bytes of a refusal."""
+    return encode_json(Problem(error=ProblemDetail(code=code, message=message)))
+
+
+def read_answer(data: bytes, kind: type[T]) -> T | ProblemDetail:
+    """The answer of a service, or its refusal. Raises: ValueError when it is neither."""
+    if data.startswith(b'{"error":'):
+        return msgspec.json.decode(data, type=Problem).error
+    return msgspec.json.decode(data, type=kind)
