@@ -241,7 +241,7 @@ def _read_unverified(stored: bytes) -> tuple[dsse.Envelope, AuditRecord]:
     if len(envelope.signatures) > 1:
         raise MalformedEnvelope(f"a record carries one signature, this one has {len(envelope.signatures)}")
     encoded = envelope.payload + "".join(signature.sig for signature in envelope.signatures)
-    # A signature covers the payload, not the JSON around it; so that must be exactly what `seal_record` writes.
+    # A signature covers the payload, not the JSON around it; which must be just what `seal_record` writes.
     if dsse.encode(envelope) != stored or "-" in encoded or "_" in encoded:
         raise MalformedEnvelope("the JSON around the payload is not written as records are")
     try:
