@@ -42,7 +42,9 @@ def decide(site: Site, state: GateState, event: ApprovalReceived, now: datetime)
     )
     outputs = [site.say(accepted)]
     if given >= course.approval.needed:
-        decision = site.judge(state, event.command, asked, observation=event.observation, now=now, stage="approval")
+        decision = site.judge(
+            state, event.command, asked, observation=event.observation, now=now, stage="approval"
+        )
         if decision.allowed:
             outputs += requests.permit(site, state, event.command, asked, decision)
         else:

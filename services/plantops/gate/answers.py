@@ -1,0 +1,80 @@
+"""What the gate tells about commands: views over its state, computed when asked. Pure."""
+
+from __future__ import annotations
+
+from plantops.events.base import CommandId
+from plantops.events.queries import ApprovalsListed, CommandsListed, CommandStatus
+from plantops.gate.state import Asked, GateState, View
+
+
+def find(state: GateState, text: str) -> CommandId | None:
+    """The command meant by an identity or a handle such as `c12`."""
+    if text in state.asked:
+        return CommandId(text)
+    if text.startswith("c") and text[1:].isdigit():
+        sequence = int(text[1:])
+        for command, asked in reversed(state.asked.items()):
+            if asked.sequence == sequence:
+                return command
+    return None
+
+
+def status(state: GateState, command: CommandId) -> CommandStatus | None:
+    """Where a command stands; None when nobody asked for it."""
+    view = View(state)
+    asked = view.asked(command)
+    return None if asked is None else _status(view, command, asked)
+
+
+def _status(view: View, command: CommandId, asked: Asked) -> CommandStatus:
+    course, deed = view.course(command), view.deed(command)
+    expires_at = None
+    if course.approval is not None:
+        expires_at = course.approval.expires_at
+    elif course.simulated is not None:
+        expires_at = course.simulated.expires_at
+    return CommandStatus(
+        command=command,
+        handle=f"c{asked.sequence}",
+        asset=asked.intent.asset,
+        operation=asked.intent.operation,
+        arguments=asked.intent.arguments,
+        actor=asked.intent.actor,
+        phase=course.phase,
+        reason=deed.reason or course.reason,
+        outcome=deed.final or ("command.claimed" if deed.claimed else ""),
+        asked_at=asked.at,
+        confirms=asked.intent.confirms,
+        expires_at=expires_at,
+        simulation_digest=course.simulated.result if course.simulated else "",
+    )
+
+
+def listed(state: GateState, limit: int, *, open_only: bool) -> CommandsListed:
+    """The newest commands first, at most `limit` (1 to 1,000) of them."""
+    view = View(state)
+    chosen = [
+        (command, asked)
+        for command, asked in reversed(state.asked.items())
+        if not (open_only and view.is_closed(command))
+    ]
+    bound = max(1, min(limit, 1000))
+    return CommandsListed(
+        commands=tuple(_status(view, command, asked) for command, asked in chosen[:bound]),
+        total=len(chosen),
+    )
+
+
+def approvals(state: GateState) -> ApprovalsListed:
+    """What waits for a second person, the oldest first."""
+    view = View(state)
+    waiting = [
+        (asked, course)
+        for command, asked in state.asked.items()
+        if (course := view.course(command)).phase == "waiting" and course.approval is not None
+    ]
+    return ApprovalsListed(
+        waiting=tuple(course.approval for _asked, course in waiting if course.approval),
+        handles=tuple(f"c{asked.sequence}" for asked, _course in waiting),
+        approved_by=tuple(course.approvers for _asked, course in waiting),
+    )
