@@ -55,7 +55,10 @@ async def run(settings: SimulationSettings, *, control_port: int = 0) -> None:
         }
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
-        await stopped.wait()
+        ends = [asyncio.ensure_future(stopped.wait()), asyncio.ensure_future(plant.failed())]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

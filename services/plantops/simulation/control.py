@@ -61,7 +61,7 @@ class ControlServer:
                     writer.write(json.dumps(await self.answer(line)).encode() + b"\n")
                     await writer.drain()
         finally:
-            writer.transport.abort() if writer.is_closing() else writer.close()
+            writer.close()
 
     async def answer(self, line: bytes) -> dict[str, object]:
         """The answer to one request line; never raises for what a client can send."""
@@ -92,7 +92,7 @@ class ControlServer:
                     await plant.resume(name)
                 case _:
                     pass
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:  # json reads integers of any size
             raise SettingsError(f"cannot {verb} {name!r}: {error}", setting=verb) from error
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -134,12 +133,18 @@ class OpcUaServer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Raises: whatever a task of this server died of."""
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.wait(self._tasks)
         await self._server.stop()
+        for task in self._tasks:
+            if not task.cancelled():
+                task.result()
+
+    async def failed(self) -> None:
+        """Returns when a task of this server has died; leaving the server then raises the reason."""
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def _secure(self, server: Server) -> None:
         files = await asyncio.to_thread(

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -105,6 +104,11 @@ class Plant:
             if self._clock() - due > MAX_BEHIND_SECONDS:
                 due = self._clock()
 
+    async def failed(self) -> None:
+        """Returns when the running model has died; leaving the plant then raises the reason."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self.run(), name="simulated process")
         return self
@@ -112,10 +116,12 @@ class Plant:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Raises: whatever the model's task died of, so that it cannot die unnoticed."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait({self._task})
+            if not self._task.cancelled():
+                self._task.result()
 
 
 def _fault(name: Fault | str) -> Fault:

@@ -1,5 +1,6 @@
 """The whole simulated plant in one object: model, Modbus, OPC UA, wires that can fail, control port."""
 
+import asyncio
 import dataclasses
 import math
 from contextlib import AsyncExitStack
@@ -56,6 +57,7 @@ class SimulatedPlant:
         parameters = Parameters(settings.temperature_seconds, settings.counter_rate)
         self.plant = Plant(seed=settings.seed, parameters=parameters)
         self._lines: dict[Protocol, Line] = {}
+        self._opcua_server = self._opcua(0)
         self._stack = AsyncExitStack()
 
     @property
@@ -98,6 +100,15 @@ class SimulatedPlant:
         """The wire works again, on the same port."""
         await self._lines[Protocol(protocol)].set_state(LineState.CONNECTED)
 
+    async def failed(self) -> None:
+        """Returns when a part has died by itself; leaving the plant then raises the reason."""
+        parts = [asyncio.ensure_future(part.failed()) for part in (self.plant, self._opcua_server)]
+        try:
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for part in parts:
+                part.cancel()
+
     def state(self) -> dict[str, float | bool | int | str | None]:
         """State, command words, and wires as plain values for JSON; NaN becomes None."""
         shown: dict[str, float | bool | int | str | None] = {}
@@ -124,6 +135,7 @@ class SimulatedPlant:
             image = ModbusImage(self.plant, counters=settings.counters)
             modbus_server = await stack.enter_async_context(plant_modbus_server(image))
             opcua_server = await stack.enter_async_context(self._opcua(opcua.port))
+            self._opcua_server = opcua_server
             await modbus.open(modbus_server.port)
             await opcua.open(opcua_server.port)
             self._stack = stack.pop_all()
