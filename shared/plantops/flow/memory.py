@@ -10,12 +10,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import structlog
-
 from plantops.events.envelope import Message
 from plantops.flow.bus import Handler, Stored, StreamState
-from plantops.flow.patterns import covers
 from plantops.flow.memory_streams import MemoryConsumer, MemoryStream
+from plantops.flow.patterns import covers
 from plantops.flow.wire import MAX_BATCH, MESSAGE_ID
 from plantops.runtime.errors import (
     BrokerUnavailable,
@@ -24,8 +22,6 @@ from plantops.runtime.errors import (
     NobodyAnswers,
     StreamMissing,
 )
-
-log = structlog.get_logger()
 
 EPOCH_NS: Final = 1_767_225_600_000_000_000
 """Where the built-in clock starts: 2026-01-01 UTC."""

@@ -50,7 +50,14 @@ class Signer:
 
         `headers` come on top and are not signed.
         """
-        return self._sign(subject, event, encode(event), JSON, id, time, causation, correlation, headers)
+        data = encode(event)
+        envelope = self._envelope(event, data, JSON)
+        envelope |= {EVENT_ID: id, EVENT_TIME: rfc3339(time)}
+        if causation:
+            envelope[CAUSATION] = causation
+        if correlation:
+            envelope[CORRELATION] = correlation
+        return Message(subject, data, envelope | dict(headers or {}))
 
     def frame_message(
         self, subject: str, frame: TagFrame, *, headers: Mapping[str, str] | None = None
@@ -59,37 +66,21 @@ class Signer:
 
         Raises: FrameMalformed above the frame's size limit.
         """
-        identity = f"{frame.source}.{frame.epoch}.{frame.sequence}"
         data = encode_frame(frame)
-        return self._sign(subject, frame, data, MSGPACK, identity, frame.observed_at, "", "", headers)
+        envelope = self._envelope(frame, data, MSGPACK)
+        envelope[EVENT_ID] = f"{frame.source}.{frame.epoch}.{frame.sequence}"
+        envelope[EVENT_TIME] = rfc3339(frame.observed_at)
+        return Message(subject, data, envelope | dict(headers or {}))
 
-    def _sign(
-        self,
-        subject: str,
-        event: Event,
-        data: bytes,
-        content: str,
-        identity: str,
-        time: datetime | int,
-        causation: str,
-        correlation: str,
-        headers: Mapping[str, str] | None,
-    ) -> Message:
+    def _envelope(self, event: Event, data: bytes, content: str) -> dict[str, str]:
         kind = event_type(event)
-        envelope = {
+        return {
             SPEC_VERSION: "1.0",
-            EVENT_ID: identity,
             EVENT_TYPE: kind,
             EVENT_SOURCE: self.name,
-            EVENT_TIME: rfc3339(time),
             CONTENT_TYPE: content,
             SIGNATURE: detached(payload_type(kind, event.version, content), data, self.key),
         }
-        if causation:
-            envelope[CAUSATION] = causation
-        if correlation:
-            envelope[CORRELATION] = correlation
-        return Message(subject, data, {**envelope, **(headers or {})})
 
 
 def rfc3339(time: datetime | int) -> str:
