@@ -1,0 +1,48 @@
+"""The site file, `plantops.toml`: which sources there are, where the broker is, how processes are grouped."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the site file; unknown keys are refused."""
+
+
+class Broker(Part, frozen=True):
+    """Where NATS is. An empty `url` means the embedded server on `port` (0: a free one, told in run/)."""
+
+    url: str = ""
+    port: int = 4222
+    monitor_port: int = 8222
+    replicas: int = 1
+    tags_max_age_hours: float = 72.0
+    tags_max_gigabytes: float = 8.0
+
+
+class Simulation(Part, frozen=True):
+    """The simulated plant that `plantops up` starts beside the processes; ports 0 are free ones."""
+
+    enabled: bool = False
+    seed: int = 1
+    modbus_port: int = 0
+    opcua_port: int = 0
+    control_port: int = 0
+    counters: int = 8
+
+
+class SiteSettings(Part, frozen=True):
+    """The whole file.
+
+    `sources` maps a source's name to its file, relative to the site folder. `groups` says which processes
+    share an operating-system process under `plantops up` (by trust and blast radius); what it does not
+    name runs alone. `adapter-*` stands for all adapters.
+    """
+
+    site: str
+    model: str = "model.toml"
+    sources: dict[str, str] = {}
+    broker: Broker = Broker()
+    simulation: Simulation = Simulation()
+    groups: dict[str, tuple[str, ...]] = {}
+    log_level: str = "info"
