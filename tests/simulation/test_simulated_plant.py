@@ -134,7 +134,9 @@ async def test_every_variable_of_the_map_is_there_with_type_unit_and_access(plan
             assert value.SourceTimestamp is not None
             is_writable = ua.AccessLevel.CurrentWrite in await node.get_access_level()
             assert is_writable == (variable.command is not None)
-            properties = {(await each.read_browse_name()).Name: each for each in await node.get_properties()}
+            properties = {
+                str((await each.read_browse_name()).Name): each for each in await node.get_properties()
+            }
             if variable.unit is None:
                 assert not properties
                 continue
@@ -227,7 +229,7 @@ async def test_an_opcua_line_that_was_cut_or_hung_comes_back_on_the_same_port(pl
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(LOOPBACK, port)
     await plant.hang("opcua")
-    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    _reader, writer = await asyncio.open_connection(LOOPBACK, port)
     writer.close()
     await plant.resume("opcua")
     assert plant.opcua_port == port

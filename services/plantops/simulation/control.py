@@ -51,17 +51,20 @@ class ControlServer:
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         session = asyncio.create_task(self._serve(reader, writer), name="simulation control")
         self._sessions.add(session)
-        session.add_done_callback(self._sessions.discard)
+
+        def ended(session: asyncio.Task[None]) -> None:
+            # Here and not in the task: a task that is cancelled before its first step runs none of its code.
+            self._sessions.discard(session)
+            writer.close()
+
+        session.add_done_callback(ended)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            # A line over the limit is a ValueError of the reader; a lost client is an OSError.
-            with suppress(OSError, ValueError):
-                while line := await reader.readline():
-                    writer.write(json.dumps(await self.answer(line)).encode() + b"\n")
-                    await writer.drain()
-        finally:
-            writer.close()
+        # A line over the limit is a ValueError of the reader; a lost client is an OSError.
+        with suppress(OSError, ValueError):
+            while line := await reader.readline():
+                writer.write(json.dumps(await self.answer(line)).encode() + b"\n")
+                await writer.drain()
 
     async def answer(self, line: bytes) -> dict[str, object]:
         """The answer to one request line; never raises for what a client can send."""

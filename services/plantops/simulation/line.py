@@ -79,27 +79,29 @@ class Line:
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link = asyncio.create_task(self._link(reader, writer), name=f"line {self.port}")
         self._links.add(link)
-        link.add_done_callback(self._links.discard)
+
+        def ended(link: asyncio.Task[None]) -> None:
+            # Here and not in the task: a task that is cancelled before its first step runs none of its code.
+            self._links.discard(link)
+            writer.transport.abort()
+
+        link.add_done_callback(ended)
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far: asyncio.StreamWriter | None = None
-        pumps: list[asyncio.Task[None]] = []
         try:
             far_reader, far = await asyncio.open_connection(LOOPBACK, self._target)
-            pumps = [
-                asyncio.create_task(self._pump(reader, far, writer)),
-                asyncio.create_task(self._pump(far_reader, writer, None)),
-            ]
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         except OSError:
-            pass  # the device behind is gone; the client sees its connection end
+            return  # the device behind is gone; the client sees its connection end
+        pumps = [
+            asyncio.create_task(self._pump(reader, far, writer)),
+            asyncio.create_task(self._pump(far_reader, writer, None)),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            far.transport.abort()
             for pump in pumps:
                 pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-            for end in (writer, far):
-                if end is not None:
-                    end.transport.abort()
 
     async def _pump(
         self,
