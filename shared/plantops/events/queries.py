@@ -210,3 +210,14 @@ def read_answer(data: bytes, kind: type[T]) -> T | ProblemDetail:
     if data.startswith(b'{"error":'):
         return msgspec.json.decode(data, type=Problem).error
     return msgspec.json.decode(data, type=kind)
+
+
+class HeadTold(Record, frozen=True):
+    """`head.<site>.<writer>`: the last audit record of a writer, so that its chain goes on.
+
+    `sequence` and `hash` are the chain's (0 and "" before the first), `stored` the AUDIT sequence.
+    """
+
+    sequence: int
+    hash: str
+    stored: int
