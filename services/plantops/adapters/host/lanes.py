@@ -1,0 +1,170 @@
+"""The one way to a device: who goes next, how long an answer may take, and the loss of the connection.
+
+Only one request is on the wire at a time, unless the adapter says that reads may run beside writes. Writes
+never run beside each other: a stop must not be overtaken by the set-point that was sent before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from enum import IntEnum
+from itertools import count
+
+from plantops.adapters.contract import Browsed, Connection
+from plantops.events.base import Scalar
+from plantops.events.frames import Sample
+from plantops.runtime.errors import DeviceError, DeviceProtocolError, DeviceUnavailable, WriteRejected
+
+# Over the adapter's own time-out, whose error says more about the cause.
+_GRACE_SECONDS = 0.25
+
+
+class Lane(IntEnum):
+    """Who goes first when several wait; in order within a lane."""
+
+    SAFE = 0
+    COMMAND = 1
+    POLL = 2
+    SERVICE = 3
+
+
+class PriorityLock:
+    """A lock that is handed to the waiter of the lowest lane, then to the one who waits longest."""
+
+    def __init__(self) -> None:
+        self._is_taken = False
+        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._serial = count()
+
+    @asynccontextmanager
+    async def hold(self, lane: Lane) -> AsyncIterator[None]:
+        """Hold it for one request."""
+        await self._acquire(lane)
+        try:
+            yield
+        finally:
+            self._hand_on()
+
+    async def _acquire(self, lane: Lane) -> None:
+        if not self._is_taken:
+            self._is_taken = True
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiters, (lane, next(self._serial), turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._hand_on()
+            raise
+
+    def _hand_on(self) -> None:
+        while self._waiters:
+            turn = heapq.heappop(self._waiters)[2]
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._is_taken = False
+
+
+class Device:
+    """The connection that stands at the moment, shared by polls, commands and services.
+
+    After a time-out or a protocol error the connection is dropped, so that a late reply is never taken for
+    a newer one. `encoder` is a connection that is never opened.
+    """
+
+    def __init__(self, source: str, encoder: Connection, *, timeout_seconds: float, concurrent: bool) -> None:
+        self._source, self._encoder, self._timeout = source, encoder, timeout_seconds
+        self._writes = PriorityLock()
+        self._reads = PriorityLock() if concurrent else self._writes
+        self._connection: Connection | None = None
+        self._lost: asyncio.Future[str] | None = None
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether a connection stands."""
+        return self._connection is not None
+
+    def attach(self, connection: Connection) -> asyncio.Future[str]:
+        """Use this connection from now on; the future ends with the cause when it is lost."""
+        self._connection = connection
+        self._lost = asyncio.get_running_loop().create_future()
+        return self._lost
+
+    def lose(self, cause: str) -> None:
+        """The connection cannot be used any more; said by whoever sees it first."""
+        self._connection = None
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(cause)
+
+    def encode(self, tag: int, value: Scalar) -> str:
+        """What would go over the wire. Raises: WriteRejected."""
+        return self._encoder.encode(tag, value)
+
+    async def read(self, tags: Sequence[int], lane: Lane) -> list[Sample]:
+        """One sample for each tag asked, in that order. Raises: DeviceUnavailable, DeviceProtocolError."""
+        async with self._reads.hold(lane), self._use("read") as connection:
+            samples = await connection.read(tags)
+            if [sample.index for sample in samples] != list(tags):
+                raise DeviceProtocolError(
+                    f"{self._source!r} answered a read with other tags than asked: the adapter is broken",
+                    source=self._source,
+                )
+            return samples
+
+    async def write(self, tag: int, value: Scalar, lane: Lane, guard: Callable[[], None]) -> None:
+        """Write one value, unless `guard` raises when it is this write's turn.
+
+        Raises: WriteRejected (nothing was written); DeviceUnavailable without a connection (nothing was
+        written, `NotSent`); any other DeviceError: it may have been written.
+        """
+        async with self._writes.hold(lane):
+            if self._connection is None:
+                raise NotSent(f"{self._source!r} is not connected: nothing was written", source=self._source)
+            guard()
+            async with self._use("write") as connection:
+                await connection.write(tag, value)
+
+    async def browse(self, limit: int) -> list[Browsed]:
+        """The first `limit` things that the device offers."""
+        found: list[Browsed] = []
+        async with self._reads.hold(Lane.SERVICE), self._use("browse") as connection:
+            async for one in connection.browse():
+                found.append(one)
+                if len(found) >= limit:
+                    break
+        return found
+
+    @asynccontextmanager
+    async def _use(self, what: str) -> AsyncIterator[Connection]:
+        connection = self._connection
+        if connection is None:
+            raise DeviceUnavailable(f"{self._source!r} is not connected", source=self._source)
+        try:
+            async with asyncio.timeout(self._timeout + _GRACE_SECONDS):
+                yield connection
+        except TimeoutError as error:
+            cause = f"no answer to a {what} within {self._timeout} s"
+            self._drop(connection, cause)
+            raise DeviceUnavailable(f"{self._source!r}: {cause}", source=self._source) from error
+        except WriteRejected:
+            raise
+        except DeviceError as error:
+            self._drop(connection, error.message)
+            raise
+        except asyncio.CancelledError:
+            # The reply of an abandoned request may come later and must find nobody.
+            self._drop(connection, f"a {what} was abandoned")
+            raise
+
+    def _drop(self, connection: Connection, cause: str) -> None:
+        if self._connection is connection:
+            self.lose(cause)
+
+
+class NotSent(DeviceUnavailable):
+    """The device was away before the write began: it is certain that nothing was written."""
