@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -237,6 +239,20 @@ async def test_an_opcua_line_that_was_cut_or_hung_comes_back_on_the_same_port(pl
         assert await (await node_of(client, "Pump001.PlcRunning")).read_value() is True
 
 
-async def test_settings_that_cannot_work_are_refused_before_anything_opens(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"opcua_password": ""},
+        {"modbus_port": 65_536},
+        {"counters": -1},
+        {"counters": 40_000},
+        {"counter_rate": float("nan")},
+        {"temperature_seconds": 0.0},
+    ],
+)
+async def test_settings_that_cannot_work_are_refused_before_anything_opens(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    good = SimulationSettings(certificates=tmp_path, opcua_password="x")
     with pytest.raises(SettingsError):
-        SimulatedPlant(SimulationSettings(certificates=tmp_path, opcua_password=""))
+        SimulatedPlant(replace(good, **wrong))

@@ -10,14 +10,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from plantops.runtime.errors import SettingsError
 from plantops.simulation.image import ModbusImage
 from plantops.simulation.line import Line, LineState
+from plantops.simulation.modbus_map import COUNTER_BASE
 from plantops.simulation.modbus_server import plant_modbus_server
 from plantops.simulation.opcua_server import OpcUaServer
 from plantops.simulation.plant import Plant
 from plantops.simulation.state import Command, Fault, Parameters
 
 LOOPBACK = "127.0.0.1"
+# Two registers each from COUNTER_BASE to the last of 65,536 addresses.
+MAX_COUNTERS = (65_536 - COUNTER_BASE) // 2
 
 
 class Protocol(StrEnum):
@@ -53,6 +57,7 @@ class SimulatedPlant:
 
     def __init__(self, settings: SimulationSettings) -> None:
         """Raises: SettingsError when the settings cannot work."""
+        _check(settings)
         self._settings = settings
         parameters = Parameters(settings.temperature_seconds, settings.counter_rate)
         self.plant = Plant(seed=settings.seed, parameters=parameters)
@@ -131,13 +136,14 @@ class SimulatedPlant:
             modbus = await stack.enter_async_context(Line(settings.modbus_port))
             opcua = await stack.enter_async_context(Line(settings.opcua_port))
             self._lines = {Protocol.MODBUS: modbus, Protocol.OPCUA: opcua}
-            await stack.enter_async_context(self.plant)
             image = ModbusImage(self.plant, counters=settings.counters)
             modbus_server = await stack.enter_async_context(plant_modbus_server(image))
             opcua_server = await stack.enter_async_context(self._opcua(opcua.port))
             self._opcua_server = opcua_server
             await modbus.open(modbus_server.port)
             await opcua.open(opcua_server.port)
+            # Last in, first out: time passes only while everything serves.
+            await stack.enter_async_context(self.plant)
             self._stack = stack.pop_all()
         return self
 
@@ -156,3 +162,17 @@ class SimulatedPlant:
             counters=settings.counters,
             public_port=public_port,
         )
+
+
+def _check(settings: SimulationSettings) -> None:
+    bounds: tuple[tuple[str, float, float, float], ...] = (
+        ("modbus_port", settings.modbus_port, 0, 65_535),
+        ("opcua_port", settings.opcua_port, 0, 65_535),
+        ("counters", settings.counters, 0, MAX_COUNTERS),
+        ("counter_rate", settings.counter_rate, 0, 1_000),
+        ("temperature_seconds", settings.temperature_seconds, 0.1, 86_400),
+    )
+    for name, value, low, high in bounds:
+        if not low <= value <= high:
+            message = f"simulation setting {name} is {value!r}: give {low:g} to {high:g}"
+            raise SettingsError(message, setting=name)
