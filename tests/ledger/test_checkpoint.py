@@ -68,6 +68,13 @@ def test_the_same_key_under_another_name_is_another_signer() -> None:
         checkpoint.verify(SIGNED, NoteKey("other", LOG.public), origin=ORIGIN)
 
 
+def test_a_log_changes_its_key_by_signing_with_both_for_a_while() -> None:
+    new = SigningKey.from_seed(b"N" * 32)
+    both = checkpoint.cosign(SIGNED, ORIGIN, new)
+    for key in (LOG_KEY, NoteKey(ORIGIN, new.public)):
+        assert checkpoint.verify(both, key) == CHECKPOINT
+
+
 def test_a_checkpoint_of_another_log_is_refused() -> None:
     other = checkpoint.sign(Checkpoint("other.example", 1, b"r" * 32), LOG, name=ORIGIN)
     with pytest.raises(MalformedEnvelope, match="of log"):

@@ -131,6 +131,13 @@ def test_no_proof_joins_a_tree_whose_past_was_changed(first: int, second: int, c
     assert not tree.verify_consistency(first, EVERY_ROOT[first], second, new, proof)
 
 
+def test_an_inner_node_never_passes_for_a_leaf_nor_a_tree_for_a_smaller_one() -> None:
+    inner, sibling = tree.node_hash(*LEAVES[0:2]), tree.node_hash(*LEAVES[2:4])
+    assert tree.node_hash(inner, sibling) == EVERY_ROOT[4]
+    assert not tree.verify_inclusion(inner, 0, 4, EVERY_ROOT[4], (sibling,))
+    assert not tree.verify_inclusion(LEAVES[0], 0, 2, EVERY_ROOT[4], tree.inclusion_proof(LEAVES, 0, 4))
+
+
 def test_refuses_to_prove_what_is_not_there() -> None:
     for index, size in ((-1, 3), (3, 3), (0, 0), (0, LARGEST + 1)):
         with pytest.raises(ValueError, match="no leaf"):

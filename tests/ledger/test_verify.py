@@ -254,6 +254,26 @@ def test_two_damages_in_different_places_are_both_found(large: Path) -> None:
     assert {40, 256} <= {finding.index for finding in report.findings}
 
 
+def test_damage_of_both_levels_of_tiles_is_found_on_each(large: Path) -> None:
+    lower, upper = large / "tile/0/000", large / "tile/1/000.p/1"
+    chance = random.Random(2)
+    with (
+        changed_file(lower, flipped(lower.read_bytes(), 0, chance)),
+        changed_file(upper, flipped(upper.read_bytes(), 0, chance)),
+    ):
+        report = verified(large)
+    assert {finding.path for finding in report.findings} == {"tile/0/000", "tile/1/000.p/1"}
+    assert report.first_bad_index is None
+
+
+def test_bytes_hidden_behind_the_entries_are_found(small: Path) -> None:
+    path = small / tiles.bundle_path(0, SMALL)
+    for hidden in (b"x", b"\x00\x00", bundle([ENTRIES[SMALL]])):
+        with changed_file(path, path.read_bytes() + hidden):
+            report = verified(small)
+        assert [finding.kind for finding in report.findings] == [FindingKind.ENTRIES_DAMAGED]
+
+
 # --- The checkpoint
 
 

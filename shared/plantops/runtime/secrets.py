@@ -2,7 +2,7 @@
 
 The file is text: a line that names the format, a line of JSON with the key derivation, and the base64 of a
 libsodium secret box (XSalsa20-Poly1305) over the secrets. The key comes from the passphrase by Argon2id
-(RFC 9106) with parameters that stand in the file; who changes them changes the key, so they need no signature.
+(RFC 9106) with parameters that stand in the file; who changes them changes the key, which opens nothing.
 """
 
 import base64
@@ -156,8 +156,8 @@ def resolve_secret(reference: str, *, store: SecretStore | None, environment: Ma
     """Give the secret that a setting refers to: 'secret:NAME', 'file:PATH' or 'env:NAME'.
 
     Raises:
-        SettingsError: nothing there, or the setting holds something else, which might be the secret itself and
-            is therefore not repeated in the message.
+        SettingsError: nothing there, or the setting holds something else, perhaps the secret itself, so
+            that the message does not repeat it.
     """
     kind, _, name = reference.partition(":")
     match kind:
