@@ -1,36 +1,31 @@
-"""The broker's configuration: three accounts, one login per identity, least privilege. Pure text.
+"""The broker's configuration: accounts, one login per identity, least privilege. Pure text.
 
-PLANT holds the processes and their streams, AUDIT the audit stream, CLIENTS persons and outside programs
-without JetStream. Borders are crossed only by what is imported here: audit records and the question for a
-writer's last record into AUDIT, doors and public services into PLANT, stored results out of it. A system
-account exists without a login; no login is without a key.
+PLANT holds the processes' streams, AUDIT the audit streams, CLIENTS persons and outside programs without
+JetStream. Every process logs in to an account of its own and reaches the streams and services that it
+declares over its border (`borders`), and nothing else. Only the provisioners log in to PLANT and AUDIT. A
+system account exists without a login; no login is without a key.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from plantops.events.base import is_token
-from plantops.flow.declaration import Account, ClientSpec, ProcessSpec
-from plantops.flow.rights import (
-    Rights,
-    audit_subjects,
-    client_rights,
-    door_outside,
-    inbox_prefix,
-    process_rights,
-)
-from plantops.flow.streams import MAX_PAYLOAD, TOLD_PREFIX, streams
+from plantops.flow.borders import API, CLIENTS, OWN_API, Crossing, Kind, crossings, own_account, renamed
+from plantops.flow.declaration import ClientSpec, ProcessSpec
+from plantops.flow.rights import Rights, check_declaration, client_rights, inbox_prefix, process_rights
+from plantops.flow.streams import MAX_PAYLOAD, streams
 from plantops.runtime.errors import SettingsError
 from plantops.runtime.nkey import is_public_user_key
 
 Json: TypeAlias = dict[str, Any]
 
 PROVISIONER = "provisioner"
+_NEXT = "$JS.API.CONSUMER.MSG.NEXT."
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,55 +101,55 @@ def configuration(plant: Plant, options: ServerOptions) -> str:
 def login_rights(plant: Plant) -> dict[str, Rights]:
     """The rights of every process and client by name. Raises: as `configuration`."""
     _check(plant)
-    table = streams()
-    rights = {p.name: process_rights(p, plant.site, plant.processes, table) for p in plant.processes}
+    rights = {process.name: process_rights(process, plant.site) for process in plant.processes}
     return rights | {c.name: client_rights(c, plant.site, plant.processes) for c in plant.clients}
 
 
 def _accounts(plant: Plant) -> dict[str, Json]:
     rights = login_rights(plant)
-    doors = [door for process in plant.processes for door in process.door]
-    services = [service for process in plant.processes for service in process.public]
-    auditing = [p.name for p in plant.processes if p.audits and p.account == "PLANT"]
-    told = f"{TOLD_PREFIX}cmd.{plant.site}.>"
-    crossing = [subject for name in auditing for subject in audit_subjects(name, plant.site)]
-    clients = [_login(client.public_key, rights[client.name]) for client in plant.clients]
-    return {
+    accounts: dict[str, Json] = {
         "SYS": {},
-        "PLANT": {
-            "users": [_provisioner(plant.plant_provisioner), *_processes(plant, "PLANT", rights)],
-            "exports": [
-                *({"service": subject, "accounts": ["CLIENTS"]} for subject in (*doors, *services)),
-                {"stream": told, "accounts": ["CLIENTS"]},
-            ],
-            "imports": [{"service": {"account": "AUDIT", "subject": subject}} for subject in crossing],
-        },
-        "AUDIT": {
-            "users": [_provisioner(plant.audit_provisioner), *_processes(plant, "AUDIT", rights)],
-            "exports": [
-                {"service": f"{area}.{plant.site}.*", "accounts": ["PLANT"]} for area in ("audit", "head")
-            ],
-        },
-        "CLIENTS": {
-            "users": clients,
-            "imports": [
-                *(_shared(door, to=door_outside(door)) for door in doors),
-                *(_shared(service, to=service) for service in services),
-                {"stream": {"account": "PLANT", "subject": told}, "to": told.removeprefix(TOLD_PREFIX)},
-            ],
-        },
+        "PLANT": {"users": [_provisioner(plant.plant_provisioner)]},
+        "AUDIT": {"users": [_provisioner(plant.audit_provisioner)]},
+        CLIENTS: {"users": [_login(client.public_key, rights[client.name]) for client in plant.clients]},
     }
-
-
-def _shared(subject: str, *, to: str) -> Json:
-    # `share`: the server itself tells the service who asks (Nats-Request-Info).
-    return {"service": {"account": "PLANT", "subject": subject}, "to": to, "share": True}
-
-
-def _processes(plant: Plant, account: Account, rights: Mapping[str, Rights]) -> Iterable[Json]:
     for process in plant.processes:
-        if process.account == account:
-            yield _login(plant.keys[process.name], rights[process.name])
+        accounts[own_account(process.name)] = {
+            "mappings": {f"{API}>": f"{OWN_API}>"},
+            "users": [_login(plant.keys[process.name], _behind_border(rights[process.name]))],
+        }
+    crossing = crossings(plant.site, plant.processes)
+    for name, account in accounts.items():
+        account["exports"] = _exports([c for c in crossing if c.owner == name])
+        account["imports"] = [_import(c) for c in crossing if c.importer == name]
+    return accounts
+
+
+def _exports(crossing: Sequence[Crossing]) -> list[Json]:
+    importers: dict[tuple[Kind, str], list[str]] = {}
+    for one in crossing:
+        importers.setdefault((one.kind, one.subject), []).append(one.importer)
+    exports: list[Json] = []
+    for (kind, subject), accounts in importers.items():
+        export: Json = {kind: subject, "accounts": sorted(set(accounts))}
+        if subject.startswith(_NEXT):
+            export["response_type"] = "stream"  # one request, many messages
+        exports.append(export)
+    return exports
+
+
+def _import(crossing: Crossing) -> Json:
+    entry: Json = {crossing.kind: {"account": crossing.owner, "subject": crossing.subject}}
+    if crossing.name != crossing.subject:
+        entry["to"] = crossing.name
+    if crossing.share:
+        entry["share"] = True
+    return entry
+
+
+def _behind_border(rights: Rights) -> Rights:
+    # The server checks a right after it has mapped the subject.
+    return Rights(tuple(map(renamed, rights.publish)), rights.subscribe)
 
 
 def _provisioner(public_key: str) -> Json:
@@ -194,6 +189,9 @@ def _check(plant: Plant) -> None:
         if not is_public_user_key(key):
             raise SettingsError(f"{key!r} is no public key of a user (U...)", setting="keys")
     _refuse_doubles("connection key", keys)
+    table = streams()
+    for process in plant.processes:
+        check_declaration(process, table)
 
 
 def _refuse_doubles(what: str, values: Sequence[str]) -> None:

@@ -23,6 +23,9 @@ from plantops.runtime.errors import SettingsError
 
 DOOR_PREFIX = "door."
 
+ANSWERS = "_R_.>"
+"""Where an answer goes back over an account border: a name that the server made, only for this request."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rights:
@@ -37,43 +40,48 @@ def inbox_prefix(name: str) -> str:
     return f"_INBOX.{name}"
 
 
-def process_rights(
-    spec: ProcessSpec, site: str, everybody: Sequence[ProcessSpec], table: Sequence[StreamSpec]
-) -> Rights:
-    """The rights of one process among `everybody`.
-
-    Raises: SettingsError for a declaration that asks too much.
-    """
-    _check(spec, table)
-    own_streams = {writes.stream for writes in spec.writes} | set(spec.lookups)
-    publish = [
-        *_reading(spec),
-        *(subject for writes in spec.writes for subject in writes.subjects),
-        *(f"$JS.API.STREAM.MSG.GET.{stream}" for stream in own_streams),
-        *(f"$JS.API.STREAM.INFO.{stream}" for stream in own_streams),
-        *spec.asks,
-        *_answers(spec, site, everybody),
-    ]
+def stored_subjects(spec: ProcessSpec) -> tuple[str, ...]:
+    """What a process publishes to its account's streams, and asks of JetStream about them."""
+    subjects = [*_reading(spec), *(subject for writes in spec.writes for subject in writes.subjects)]
+    for stream in {writes.stream for writes in spec.writes} | set(spec.lookups):
+        subjects += [f"$JS.API.STREAM.MSG.GET.{stream}", f"$JS.API.STREAM.INFO.{stream}"]
     if spec.snapshots:
         stream = snapshot_stream(spec.name)
-        publish += [snapshot_subject(spec.name, ">"), f"$JS.API.STREAM.MSG.GET.{stream}"]
-        publish += [f"$JS.API.STREAM.INFO.{stream}"]
+        subjects += [f"$JS.API.STREAM.MSG.GET.{stream}", f"$JS.API.STREAM.INFO.{stream}"]
+        subjects.append(snapshot_subject(spec.name, ">"))
+    return unique(subjects)
+
+
+def process_rights(spec: ProcessSpec, site: str) -> Rights:
+    """The rights of one process, in the subjects that it uses itself."""
+    publish = [*stored_subjects(spec), *spec.asks]
     if spec.audits:
-        publish += audit_subjects(spec.name, site)
-    subscribe = [f"{inbox_prefix(spec.name)}.>", *_served(spec), *spec.hears]
-    return Rights(_unique(publish), _unique(subscribe))
+        publish += [audit_subject(spec.name, site), head_subject(spec.name, site)]
+    if served(spec):
+        publish.append(ANSWERS)
+    return Rights(unique(publish), unique([f"{inbox_prefix(spec.name)}.>", *served(spec), *spec.hears]))
 
 
-def client_rights(client: ClientSpec, site: str, everybody: Sequence[ProcessSpec]) -> Rights:
+def client_rights(client: ClientSpec, site: str, processes: Sequence[ProcessSpec]) -> Rights:
     """The rights of a person, agent or outside program: own name at the doors, public services, results."""
-    doors = [own_door(door, client.name) for spec in everybody for door in spec.door]
-    services = [service for spec in everybody for service in spec.public]
-    return Rights(_unique([*doors, *services]), (f"{inbox_prefix(client.name)}.>", f"cmd.{site}.>"))
+    doors = [own_door(door, client.name) for spec in processes for door in spec.door]
+    services = [service for spec in processes for service in spec.public]
+    return Rights(unique([*doors, *services]), (f"{inbox_prefix(client.name)}.>", f"cmd.{site}.>"))
 
 
-def audit_subjects(name: str, site: str) -> list[str]:
-    """What crosses from PLANT into AUDIT for one writer: its records, and its question for the last one."""
-    return [f"audit.{site}.{name}", f"head.{site}.{name}"]
+def audit_subject(name: str, site: str) -> str:
+    """Where one writer's audit records are stored."""
+    return f"audit.{site}.{name}"
+
+
+def head_subject(name: str, site: str) -> str:
+    """What one writer asks the notary: its last record."""
+    return f"head.{site}.{name}"
+
+
+def served(spec: ProcessSpec) -> tuple[str, ...]:
+    """Every subject on which a process answers."""
+    return unique([*spec.serves, *spec.public, *spec.door])
 
 
 def own_door(door: str, client: str) -> str:
@@ -89,6 +97,44 @@ def door_outside(door: str) -> str:
     return door.removeprefix(DOOR_PREFIX)
 
 
+def check_declaration(spec: ProcessSpec, table: Sequence[StreamSpec]) -> None:
+    """Raises: SettingsError when a declaration would give more than its own streams and services."""
+    known = {stream.name: stream for stream in table if stream.account == spec.account}
+    for stream in [r.stream for r in spec.reads] + [w.stream for w in spec.writes] + list(spec.lookups):
+        if stream not in known:
+            raise SettingsError(f"{spec.name}: no stream {stream!r} in {spec.account}", setting=spec.name)
+    for writes in spec.writes:
+        for subject in writes.subjects:
+            if not any(covers(pattern, subject) for pattern in known[writes.stream].subjects):
+                raise SettingsError(
+                    f"{spec.name}: {subject!r} is no subject of {writes.stream}", setting=spec.name
+                )
+    for subject in (*served(spec), *spec.asks, *spec.hears):
+        if " " in subject or not is_token(subject.split(".", maxsplit=1)[0]):
+            raise SettingsError(f"{spec.name}: {subject!r} must begin with a plain word", setting=spec.name)
+    for door in spec.door:
+        door_outside(door)
+    _check_services(spec, [pattern for stream in table for pattern in stream.subjects])
+
+
+def unique(subjects: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(subjects)))
+
+
+def _check_services(spec: ProcessSpec, stored: Sequence[str]) -> None:
+    for subject in (*served(spec), *spec.asks):
+        reserved = [*stored, f"{TOLD_PREFIX}>"]
+        if subject not in spec.door:
+            reserved.append(f"{DOOR_PREFIX}>")
+        if spec.account != "AUDIT":
+            reserved.append("head.>")
+        if any(overlaps(pattern, subject) for pattern in reserved):
+            raise SettingsError(
+                f"{spec.name}: {subject!r} belongs to a stream, a door or the notary and is no service",
+                setting=spec.name,
+            )
+
+
 def _reading(spec: ProcessSpec) -> Iterable[str]:
     for reads in spec.reads:
         place = f"{reads.stream}.{consumer_name(spec.name, reads)}"
@@ -99,68 +145,3 @@ def _reading(spec: ProcessSpec) -> Iterable[str]:
         yield f"$JS.ACK.{place}.>"
         yield f"$JS.ACK.*.*.{place}.>"
         yield f"$JS.API.STREAM.INFO.{reads.stream}"
-
-
-def _served(spec: ProcessSpec) -> tuple[str, ...]:
-    return (*spec.serves, *spec.public, *spec.door)
-
-
-def _answers(spec: ProcessSpec, site: str, everybody: Sequence[ProcessSpec]) -> Iterable[str]:
-    """Where a serving process may answer: the inboxes of those who declare to ask it, and over the border.
-
-    Never wherever the asker says: the asker chooses the reply subject.
-    """
-    served = _served(spec)
-    for other in everybody:
-        if other.account == spec.account and any(
-            overlaps(asked, subject) for asked in _asked(other, site) for subject in served
-        ):
-            yield f"{inbox_prefix(other.name)}.>"
-    crossing = [*spec.public, *spec.door]
-    if spec.account == "AUDIT":
-        crossing += [subject for subject in served if overlaps(subject, f"head.{site}.*")]
-    if crossing:
-        yield "_R_.>"
-
-
-def _asked(spec: ProcessSpec, site: str) -> list[str]:
-    return [*spec.asks, *(audit_subjects(spec.name, site) if spec.audits else ())]
-
-
-def _check(spec: ProcessSpec, table: Sequence[StreamSpec]) -> None:
-    known = {stream.name: stream for stream in table if stream.account == spec.account}
-    named = [r.stream for r in spec.reads] + [w.stream for w in spec.writes] + list(spec.lookups)
-    for stream in named:
-        if stream not in known:
-            raise SettingsError(f"{spec.name}: no stream {stream!r} in {spec.account}", setting=spec.name)
-    for writes in spec.writes:
-        for subject in writes.subjects:
-            if not any(covers(pattern, subject) for pattern in known[writes.stream].subjects):
-                raise SettingsError(
-                    f"{spec.name}: {subject!r} is no subject of {writes.stream}", setting=spec.name
-                )
-    for subject in (*_served(spec), *spec.asks, *spec.hears):
-        _check_plain(spec.name, subject)
-    for subject in (*_served(spec), *spec.asks):
-        _check_no_stream(spec, subject, known.values())
-
-
-def _check_plain(name: str, subject: str) -> None:
-    first = subject.split(".", maxsplit=1)[0]
-    if not is_token(first) or " " in subject:
-        raise SettingsError(f"{name}: {subject!r} must begin with a plain word", setting=name)
-
-
-def _check_no_stream(spec: ProcessSpec, subject: str, known: Iterable[StreamSpec]) -> None:
-    taken = [pattern for stream in known for pattern in stream.subjects]
-    taken += [f"{TOLD_PREFIX}>", "audit.>"]
-    if subject in spec.serves and spec.account == "PLANT":
-        taken += ["head.>", f"{DOOR_PREFIX}>"]
-    if any(overlaps(pattern, subject) for pattern in taken):
-        raise SettingsError(
-            f"{spec.name}: {subject!r} belongs to a stream, a door or the notary", setting=spec.name
-        )
-
-
-def _unique(subjects: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(subjects)))
