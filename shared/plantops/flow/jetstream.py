@@ -199,7 +199,14 @@ class JetStreamBus:
 
     async def _reset_consumer(self, stream: str, consumer: str, sequence: int) -> None:
         data = msgspec.json.encode({"seq": sequence})
-        wire.check_plain(await self._api(f"CONSUMER.RESET.{stream}.{consumer}", data, stream), stream)
+        try:
+            answer = await self._api(f"CONSUMER.RESET.{stream}.{consumer}", data, stream)
+        except BrokerUnavailable:
+            # The server leaves a reset of a missing consumer unanswered, a pull it refuses at once.
+            probe = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+            await self._connection.ask(probe, b'{"batch":1,"no_wait":true}', TRY_SECONDS, None, stream)
+            raise
+        wire.check_plain(answer, stream)
 
     # Services
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import nats.errors
 import nats.js.errors
@@ -13,7 +15,9 @@ from nats.js import JetStreamContext
 
 from plantops.flow import wire
 from plantops.flow.bus import Stored
-from plantops.runtime.errors import BrokerUnavailable
+from plantops.runtime.errors import BrokerError, BrokerUnavailable, StreamMissing
+
+_ELECTION_SECONDS: Final = 5.0
 
 
 class JetStreamReader:
@@ -30,6 +34,7 @@ class JetStreamReader:
     ) -> None:
         self._client, self._stream, self._consumer = client, stream, consumer
         self._check, self._reset = check, reset
+        self._nobody_since = 0.0
         self._pull: JetStreamContext.PullSubscription | None = None
 
     async def bind(self) -> None:
@@ -51,8 +56,11 @@ class JetStreamReader:
             messages = await self._pull.fetch(limit, timeout=timeout)
         except TimeoutError:  # the client raises its own subclass and the bare one
             messages = []
+        except nats.js.errors.ServiceUnavailableError as error:
+            raise self._nobody() from error
         except nats.errors.Error as error:
             raise self._unavailable(error) from error
+        self._nobody_since = 0.0
         if not messages:
             self._check()
         return [_stored(message) for message in messages]
@@ -73,6 +81,15 @@ class JetStreamReader:
             await self._client.publish(message.ack_subject, word)
         except nats.errors.Error as error:
             raise self._unavailable(error) from error
+
+    def _nobody(self) -> BrokerError:
+        """Nobody takes the pull: the consumer is missing, unless this is a change of leader and passes."""
+        now = asyncio.get_running_loop().time()
+        self._nobody_since = self._nobody_since or now
+        text = f"consumer {self._consumer!r} of {self._stream!r} does not answer"
+        if now - self._nobody_since < _ELECTION_SECONDS:
+            return BrokerUnavailable(text, stream=self._stream)
+        return StreamMissing(f"{text}: run the provisioner", stream=self._stream)
 
     def _unavailable(self, error: Exception) -> BrokerUnavailable:
         return BrokerUnavailable(

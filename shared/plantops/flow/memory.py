@@ -6,9 +6,12 @@ For tests and for a single process without a server. The same suite runs on it a
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+import structlog
 
 from plantops.events.envelope import Message
 from plantops.flow.bus import Handler, Stored, StreamState
@@ -22,6 +25,8 @@ from plantops.runtime.errors import (
     NobodyAnswers,
     StreamMissing,
 )
+
+log = structlog.get_logger()
 
 EPOCH_NS: Final = 1_767_225_600_000_000_000
 """Where the built-in clock starts: 2026-01-01 UTC."""
@@ -363,7 +368,12 @@ class MemoryBus:
         """Run it in a task that lives as long as this connection."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("service.failed", identity=self._identity, exc_info=error)
 
     async def close(self) -> None:
         for subscription in self._subscriptions:
@@ -381,8 +391,13 @@ async def _listen(ear: _Ear) -> None:
 
 
 async def _answer(ear: _Ear, message: Message, answer: asyncio.Future[bytes]) -> None:
-    result = await ear.hear(message)
-    if not isinstance(result, bytes):
-        raise TypeError(f"the service on {ear.subject!r} answered {type(result).__name__}, not bytes")
+    try:
+        result = await ear.hear(message)
+        if not isinstance(result, bytes):
+            raise TypeError(f"the service on {ear.subject!r} answered {type(result).__name__}, not bytes")
+    finally:
+        # A handler that broke: the asker must not wait in vain.
+        if not answer.done() and sys.exc_info()[0] is not None:
+            answer.set_exception(BrokerUnavailable(f"the service on {ear.subject!r} failed: see its log"))
     if not answer.done():
         answer.set_result(result)
