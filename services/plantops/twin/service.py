@@ -130,15 +130,21 @@ class TwinService:
         state, now_ns = self.state(), self.now_ns()
         self._directory.refresh(state)
         wanted: set[TagName] = set(asked.tags)
-        changed = [
-            (source, position)
+        changed = sorted(
+            (int(state.feeds[source].columns.sequence[position]), source, position)
             for source, position in changed_since(state, asked.after)
             if _is_wanted(state.feeds[source].columns.definition.tags[position].name, wanted, asked.prefix)
-        ]
-        page = changed[: max(1, min(asked.limit, MAX_TAGS))]
+        )
+        size = max(1, min(asked.limit, MAX_TAGS))
+        # A frame's samples share one revision: a page ends only where a frame ends.
+        while size < len(changed) and changed[size - 1][0] == changed[size][0]:
+            size += 1
+        revision = changed[size - 1][0] if size < len(changed) else state.revision
         return TagsTold(
-            tags=tuple(tag_state(state, source, position, now_ns) for source, position in page),
-            revision=state.revision,
+            tags=tuple(
+                tag_state(state, source, position, now_ns) for _at, source, position in changed[:size]
+            ),
+            revision=revision,
             total=len(changed),
         )
 

@@ -121,7 +121,7 @@ class TwinListed(Record, frozen=True):
     """`twin.<site>.list`: sources, and assets with their operations."""
 
     sources: tuple[SourceState, ...]
-    assets: dict[AssetName, AssetListed]
+    assets: dict[str, AssetListed]
     position: dict[str, int]
 
 
@@ -130,7 +130,7 @@ class AssetListed(Record, frozen=True):
 
     description: str
     properties: dict[str, TagName]
-    operations: dict[OperationName, Risk | None]
+    operations: dict[str, Risk | None]
 
 
 class IntentTaken(Record, frozen=True):
