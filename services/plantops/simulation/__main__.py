@@ -23,11 +23,18 @@ DEMO_PASSWORD = "plantops"  # noqa: S105
 PASSWORD_VARIABLE = "PLANTOPS_SIMULATION_PASSWORD"  # noqa: S105 - a name, not a secret
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_535:
+        raise argparse.ArgumentTypeError(f"a port is 0 to 65535, not {port}")
+    return port
+
+
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="plantops.simulation", description=__doc__)
-    parser.add_argument("--modbus-port", type=int, default=0, help="0 takes a free port")
-    parser.add_argument("--opcua-port", type=int, default=0, help="0 takes a free port")
-    parser.add_argument("--control-port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument("--modbus-port", type=_port, default=0, help="0 takes a free port")
+    parser.add_argument("--opcua-port", type=_port, default=0, help="0 takes a free port")
+    parser.add_argument("--control-port", type=_port, default=0, help="0 takes a free port")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same noise")
     parser.add_argument("--counters", type=int, default=0, help="number of counter tags")
     parser.add_argument("--counter-rate", type=float, default=10.0, help="ticks per second")
