@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from simulation.conditions import BOUND_SECONDS
 
 from plantops.runtime.errors import SettingsError
 from plantops.simulation.plant import Plant
+from simulation.conditions import BOUND_SECONDS
 
 
 class _Clock:
@@ -30,11 +30,18 @@ class _Clock:
 async def test_the_model_keeps_pace_with_the_clock_but_not_with_a_suspended_process() -> None:
     clock, passed = _Clock(), asyncio.Event()
     plant = Plant(clock=clock, sleep=clock.sleep)
-    plant.subscribe(lambda: passed.set() if clock.sleeps == 200 else None)
+    moments: list[tuple[float, int]] = []
+
+    def note() -> None:
+        moments.append((clock.now, plant.state.elapsed_microseconds))
+        if len(moments) == 200:
+            passed.set()
+
+    plant.subscribe(note)
     async with asyncio.timeout(BOUND_SECONDS), plant:
         await passed.wait()
-    assert plant.state.elapsed_microseconds == 200 * 50_000
-    assert clock.now == pytest.approx(70.0)
+    assert moments[98] == (pytest.approx(4.95), 99 * 50_000)
+    assert moments[199] == (pytest.approx(70.0), 200 * 50_000)
 
 
 async def test_a_model_that_dies_is_noticed_and_says_why() -> None:
