@@ -104,6 +104,10 @@ class Broker:
         self._open.append(client)
         return client
 
+    def forget(self, client: Client) -> None:
+        """The caller closes this one himself."""
+        self._open.remove(client)
+
     async def close(self) -> None:
         """Close what `connect` opened, then stop the server."""
         for client in self._open:
