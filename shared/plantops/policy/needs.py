@@ -1,0 +1,64 @@
+"""What the policy says about an operation, and what must be observed to judge it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from plantops.events.base import TagName
+from plantops.events.commands import RISKS, Risk
+from plantops.model.assets import Operation
+from plantops.model.load import Plant
+from plantops.policy import rights
+from plantops.policy.arguments import change_targets
+from plantops.policy.document import Compare, Condition, Negate, OperationRule, Permissive, Policy
+
+_NO_RULE: Final = OperationRule()
+
+
+def rule_for(policy: Policy, asset: str, operation: str) -> OperationRule:
+    """The one rule that counts: `asset.operation`, else `asset.*`, else `*.operation`, else the defaults."""
+    rules = policy.operations
+    return (
+        rules.get(f"{asset}.{operation}")
+        or rules.get(f"{asset}.*")
+        or rules.get(f"*.{operation}")
+        or _NO_RULE
+    )
+
+
+def effective_risk(rule: OperationRule, operation: Operation | None) -> Risk:
+    """The higher of policy and model; the highest where neither says, or the operation is not known."""
+    said = [risk for risk in (rule.risk, operation.risk if operation else None) if risk is not None]
+    if operation is None or not said:
+        return "critical"
+    return max(said, key=lambda risk: RISKS.index(risk) if risk in RISKS else len(RISKS))
+
+
+def inputs_needed(policy: Policy, plant: Plant, asset: str, operation: str) -> tuple[TagName, ...]:
+    """The tags that must be observed to judge the operation, sorted; none for the safe direction."""
+    found, rule = plant.operation(asset, operation), rule_for(policy, asset, operation)
+    if found is None or rule.safe_direction:
+        return ()
+    names = {f"{asset}.{required.property}" for required in found.requires}
+    for permissive in applying(policy, rights.patterns_for(asset, operation)):
+        names.update(_properties(permissive.require))
+    for argument, limit in rule.limits.items():
+        if limit.max_change is not None:
+            names.update(change_targets(asset, found, argument))
+    tags = (plant.tag_of(name) for name in names)
+    return tuple(sorted(tag for tag in tags if tag is not None))
+
+
+def applying(policy: Policy, patterns: frozenset[str]) -> Iterator[Permissive]:
+    return (each for each in policy.permissives if rights.covers(each.applies, patterns))
+
+
+def _properties(condition: Condition) -> Iterator[str]:
+    if isinstance(condition, Compare):
+        yield condition.property
+    elif isinstance(condition, Negate):
+        yield from _properties(condition.of)
+    else:
+        for each in condition.of:
+            yield from _properties(each)
