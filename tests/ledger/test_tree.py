@@ -135,7 +135,16 @@ def test_an_inner_node_never_passes_for_a_leaf_nor_a_tree_for_a_smaller_one() ->
     inner, sibling = tree.node_hash(*LEAVES[0:2]), tree.node_hash(*LEAVES[2:4])
     assert tree.node_hash(inner, sibling) == EVERY_ROOT[4]
     assert not tree.verify_inclusion(inner, 0, 4, EVERY_ROOT[4], (sibling,))
-    assert not tree.verify_inclusion(LEAVES[0], 0, 2, EVERY_ROOT[4], tree.inclusion_proof(LEAVES, 0, 4))
+    assert not tree.verify_inclusion(LEAVES[3], 1, 2, EVERY_ROOT[4], tree.inclusion_proof(LEAVES, 3, 4))
+
+
+def test_a_consistency_proof_holds_for_its_own_sizes_only() -> None:
+    for sizes, claimed in (((1, 2), (1, 3)), ((7, 8), (3, 4))):
+        first, second = sizes
+        proof = tree.consistency_proof(LEAVES, first, second)
+        assert not tree.verify_consistency(
+            claimed[0], EVERY_ROOT[first], claimed[1], EVERY_ROOT[second], proof
+        )
 
 
 def test_refuses_to_prove_what_is_not_there() -> None:
