@@ -15,6 +15,7 @@ from plantops.events.commands import (
     Permit,
     SafePermitted,
     SimulationOrdered,
+    Stage,
 )
 from plantops.flow.processor import Output
 from plantops.gate.site import Site, busy, first_reason
@@ -27,7 +28,7 @@ def decide(site: Site, state: GateState, event: CommandRequested, now: datetime)
         return ()
     asked = Asked(event.intent, event.digest, event.login, event.signer, 0, now)
     simulates = event.intent.mode == "simulate"
-    stage = "simulation" if simulates else "request"
+    stage: Stage = "simulation" if simulates else "request"
     decision = site.judge(state, event.command, asked, observation=event.observation, now=now, stage=stage)
     if decision.safe_direction and decision.allowed and not simulates:
         return _overtake(site, state, event, asked, decision)
