@@ -41,7 +41,7 @@ from plantops.policy.keyring import Keyring
 from plantops.runtime.errors import BrokerError, Refused, TrustError
 
 MAX_BYTES = 64 * 1024
-UNSIGNED_LIFE = timedelta(seconds=30)
+UNSIGNED_LIFE = timedelta(minutes=15)
 
 log = structlog.get_logger("plantops.gate.door")
 

@@ -16,7 +16,7 @@ from plantops.events.commands import (
     Observation,
 )
 from plantops.flow.processor import Output
-from plantops.gate.site import Site, aged, first_reason
+from plantops.gate.site import Site, first_reason
 from plantops.gate.state import Asked, GateState, View
 from plantops.policy.judge import decision_digest, rule_for
 from plantops.policy.projection import project
@@ -34,7 +34,7 @@ def decide(site: Site, state: GateState, event: DryRunDone, now: datetime) -> Se
     _source, writes = writes_of(
         site.plant, asked.intent.asset, asked.intent.operation, asked.intent.arguments
     )
-    seen = aged(event.observation, now, skew_seconds=state.verified.policy.clock_skew_seconds)
+    seen = event.observation
     projected = None if seen is None else Observation(at=seen.at, inputs=project(seen.inputs, writes))
     decision = site.judge(state, event.command, asked, observation=projected, now=now, stage="simulation")
     if not decision.allowed:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import msgspec
-
 from plantops.events import Event, event_type
 from plantops.events.base import AssetName, CommandId, SiteName
 from plantops.events.commands import (
@@ -71,11 +69,9 @@ class Site:
             issued_at=intent.issued_at,
             expires_at=intent.expires_at,
             model=intent.model,
+            confirms=intent.confirms,
         )
-        skew = state.verified.policy.clock_skew_seconds if state.verified else 0.0
-        return judge(
-            state.verified, self.plant, request, aged(observation, now, skew_seconds=skew), now, stage=stage
-        )
+        return judge(state.verified, self.plant, request, observation, now, stage=stage)
 
     def permit(
         self, state: GateState, command: CommandId, asked: Asked, decision: Decision, *, generation: int
@@ -102,27 +98,6 @@ class Site:
             not_after=decision.now + timedelta(seconds=rule.execute_seconds),
             safe_direction=decision.safe_direction,
         )
-
-
-def aged(observation: Observation | None, now: datetime, *, skew_seconds: float) -> Observation | None:
-    """The observation with ages as of `now`. One that lies further from `now` than the clocks may differ
-    is no observation: its ages would be a guess."""
-    if observation is None:
-        return None
-    late = (now - observation.at).total_seconds()
-    if abs(late) > skew_seconds:
-        return None
-    if late <= 0:
-        return observation
-    return msgspec.structs.replace(
-        observation,
-        inputs=tuple(
-            msgspec.structs.replace(
-                one, age_seconds=None if one.age_seconds is None else one.age_seconds + late
-            )
-            for one in observation.inputs
-        ),
-    )
 
 
 def first_reason(decision: Decision) -> str:
