@@ -57,7 +57,7 @@ SPECS = (
     ProcessSpec(
         "notary",
         account="AUDIT",
-        reads=(Reads("AUDIT", (f"audit.{SITE}.*",)),),
+        reads=(Reads("AUDIT", (">",)),),
         writes=(Writes("CHECKPOINTS", (f"checkpoint.{SITE}",)),),
         lookups=("AUDIT",),
         serves=(f"head.{SITE}.*",),

@@ -45,7 +45,7 @@ class Watcher:
         for client in self._clients:
             for name in await self._names(client):
                 info = await ask(client, f"$JS.API.STREAM.INFO.{name}")
-                found[name] = (info["created"], info["config"], info["state"]["first_seq"])
+                found[name] = (info["created"], info["config"])
                 listed = await ask(client, f"$JS.API.CONSUMER.LIST.{name}", {"offset": 0})
                 for consumer in listed["consumers"] or ():
                     found[f"{name}/{consumer['name']}"] = (
