@@ -49,11 +49,11 @@ async def browse(
             variables: list[_Found] = []
             for parent, references in zip(part, await _references(session, part), strict=True):
                 for reference in references:
-                    key = reference.NodeId.to_string()
-                    if reference.NodeId.ServerIndex or key in seen or len(seen) > limit:
+                    node = _local(reference.NodeId, facts)
+                    if node is None or node.to_string() in seen or len(seen) > limit:
                         continue
-                    seen.add(key)
-                    found = _Found(_local(reference.NodeId), _join(parent.path, reference))
+                    seen.add(node.to_string())
+                    found = _Found(node, _join(parent.path, reference))
                     below.append(found)
                     if reference.NodeClass == ua.NodeClass.Variable:
                         variables.append(found)
@@ -147,8 +147,14 @@ def _content(data: ua.DataValue) -> object:
     return data.Value.Value if good and data.Value is not None else None
 
 
-def _local(node: ua.NodeId) -> ua.NodeId:
-    return ua.NodeId(node.Identifier, node.NamespaceIndex, node.NodeIdType)
+def _local(node: ua.NodeId, facts: ServerFacts) -> ua.NodeId | None:
+    """The node on this server; None for one that lies on another, or in a namespace that is not listed."""
+    if not isinstance(node, ua.ExpandedNodeId):
+        return node
+    if node.ServerIndex or (node.NamespaceUri and node.NamespaceUri not in facts.namespaces):
+        return None
+    index = facts.namespaces.index(node.NamespaceUri) if node.NamespaceUri else node.NamespaceIndex
+    return ua.NodeId(node.Identifier, ua.Int16(index), node.NodeIdType)
 
 
 def _join(path: str, reference: ua.ReferenceDescription) -> str:
