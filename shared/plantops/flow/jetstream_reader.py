@@ -35,6 +35,7 @@ class JetStreamReader:
         self._client, self._stream, self._consumer = client, stream, consumer
         self._check, self._reset = check, reset
         self._nobody_since = 0.0
+        self._reconnects = client.stats["reconnects"]
         self._pull: JetStreamContext.PullSubscription | None = None
 
     async def bind(self) -> None:
@@ -49,6 +50,10 @@ class JetStreamReader:
 
     async def fetch(self, limit: int, timeout: float) -> list[Stored]:
         self._check()
+        if self._client.stats["reconnects"] != self._reconnects:
+            # What was on its way when the connection broke is lost, and nothing later may ever show it.
+            self._reconnects = self._client.stats["reconnects"]
+            raise BrokerUnavailable(f"the connection broke while {self._consumer!r} was read")
         if self._pull is None:
             await self.bind()
         assert self._pull is not None

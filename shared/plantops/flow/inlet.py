@@ -1,0 +1,105 @@
+"""One input of a fold: its consumer, how far it was folded, and what was not acknowledged yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import structlog
+
+from plantops.flow.bus import Bus, Reader, Stored, StreamState
+from plantops.flow.declaration import consumer_name
+from plantops.flow.processor import Reads
+from plantops.runtime.errors import IntegrityError
+
+log = structlog.get_logger()
+
+_WAIT_SECONDS: Final = 1.0
+
+
+class Inlet:
+    """`key` names it in position vectors: the stream, and the consumer's own name where it has one."""
+
+    def __init__(self, process: str, reads: Reads) -> None:
+        self.reads: Final = reads
+        self.key: Final = f"{reads.stream}/{reads.name}" if reads.name else reads.stream
+        self.position = 0
+        self.clock_ns = 0
+        self.is_adrift = False  # something delivered was lost: rewind before the next fetch
+        self._consumer = consumer_name(process, reads)
+        self._reader: Reader | None = None
+        self._expected = 1
+        self._unacknowledged: Stored | None = None
+
+    async def open(self, bus: Bus) -> None:
+        """Bind and go to the position. Raises: StreamMissing, BrokerUnavailable."""
+        self._reader = await bus.reader(self.reads.stream, self._consumer)
+        await self.rewind()
+
+    async def rewind(self) -> None:
+        """Deliver from position + 1 on, whatever was delivered before."""
+        await self._bound().reset(self.position + 1)
+        self._expected = 1
+        self.is_adrift = False
+
+    async def fetch(self, limit: int) -> list[Stored]:
+        """What is delivered next, or nothing after a second."""
+        return await self._bound().fetch(limit, _WAIT_SECONDS)
+
+    def accept(self, delivered: Iterable[Stored]) -> list[Stored]:
+        """The messages to fold now. A jump in the delivery count ends them and sets `is_adrift`."""
+        fresh: list[Stored] = []
+        position = self.position
+        for stored in delivered:
+            if stored.delivery != self._expected:
+                log.info("delivery.jump", input=self.key, expected=self._expected, got=stored.delivery)
+                self.is_adrift = True
+                break
+            self._expected += 1
+            if stored.sequence > position:
+                position = stored.sequence
+                fresh.append(stored)
+        return fresh
+
+    def folded(self, stored: Stored) -> None:
+        """`stored` is in the state."""
+        self.position = stored.sequence
+        if stored.ack_subject:
+            self._unacknowledged = stored
+
+    def time_of(self, stored: Stored) -> int:
+        """Broker time that never falls: a clock that was set back cannot turn the order round."""
+        self.clock_ns = max(self.clock_ns, stored.time_ns)
+        return self.clock_ns
+
+    async def acknowledge(self) -> None:
+        """Everything folded; call it only when a snapshot holds it. Raises: BrokerUnavailable."""
+        if self._unacknowledged is not None:
+            await self._bound().ack(self._unacknowledged)
+            self._unacknowledged = None
+
+    def _bound(self) -> Reader:
+        if self._reader is None:
+            raise RuntimeError(f"input {self.key!r} is not open: call restore first")
+        return self._reader
+
+
+def check_identity(stream: str, state: StreamState, created: str, position: int) -> None:
+    """A stream that was made anew or cut short holds other history than what was folded.
+
+    Raises: IntegrityError naming the stream.
+    """
+    if created and state.created != created:
+        raise IntegrityError(
+            f"stream {stream!r} was deleted and made again ({state.created}, known since {created}): what "
+            "was folded is not what it holds; find out who did it, then delete the snapshot to rebuild",
+            path=stream,
+        )
+    if state.last < position:
+        raise IntegrityError(
+            f"stream {stream!r} ends at {state.last}, but {position} was folded already: it lost messages; "
+            "restore it, or delete the snapshot to rebuild from what is left",
+            path=stream,
+        )
+    if 0 < position < state.first - 1:
+        log.warning("stream.expired", stream=stream, folded=position, first=state.first)
