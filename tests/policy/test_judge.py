@@ -9,22 +9,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.plant_samples import (
-    COOL,
-    DEFINITIONS,
-    MODEL,
-    NOW,
-    PLANT,
-    POLICY,
-    SPEED,
-    judged,
-    observed,
-    request,
-    seen,
-    verdicts,
-    verified,
-    with_policy,
-)
 
 from plantops.events.base import encode_json
 from plantops.events.commands import Decision, Observation
@@ -49,6 +33,22 @@ from plantops.policy.judge import (
 )
 from plantops.policy.projection import project
 from plantops.policy.writes import writes_of
+from support.plant_samples import (
+    COOL,
+    DEFINITIONS,
+    MODEL,
+    NOW,
+    PLANT,
+    POLICY,
+    SPEED,
+    judged,
+    observed,
+    request,
+    seen,
+    verdicts,
+    verified,
+    with_policy,
+)
 
 SECOND = timedelta(seconds=1)
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+)\]|(?P<any>\[\.\.\.\])")
-_EXPECTED = re.compile(r"^Expected `(?P<wanted>[^`]+)`(?:, got `[^`]+`)?$")
+_EXPECTED = re.compile(r"^Expected `(?P<wanted>[^`]+)`(?P<rest>(?! got).*?)(?:, got `[^`]+`)?$")
 _FIELD = re.compile(r"^Object (?P<problem>contains unknown|missing required) field `(?P<field>[^`]+)`$")
 _SYNTAX = re.compile(r"^(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
 _WORDS = {
@@ -79,9 +79,11 @@ def _syntax(path: Path, text: str, message: str) -> str:
 
 
 def _from_text(kind: type[Any], value: Any) -> Any:
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    raise NotImplementedError
+    if kind is not Path:
+        raise NotImplementedError(f"no form of {kind!r} in TOML")
+    if not isinstance(value, str):
+        raise ValueError("Expected `str`")  # noqa: TRY004 - msgspec adds the place to this one
+    return Path(value)
 
 
 def _locate(data: Any, type_: Any, message: str) -> tuple[str, Place]:
@@ -151,7 +153,7 @@ def _wrong_value(wrong: _Wrong) -> str:
     expected = _EXPECTED.match(wrong.what)
     if expected is not None:
         wanted = " or ".join(_WORDS.get(word, word) for word in expected["wanted"].split(" | "))
-        return f"is {_found(value)}, wanted {wanted}"
+        return f"is {_found(value)}, wanted {wanted}{expected['rest']}"
     choices = sorted({str(choice) for kind in _kinds(wrong.type, wrong.place) for choice in _choices(kind)})
     if wrong.what.startswith("Invalid enum value") and choices:
         close = difflib.get_close_matches(str(value), choices, 1)

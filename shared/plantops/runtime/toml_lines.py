@@ -45,10 +45,10 @@ class _Walk:
         place: Place = ()
         for number, key in enumerate(keys):
             place = (*place, key)
+            self._note(place, line)
             if place in self._counts and not (is_list and number == len(keys) - 1):
                 place = (*place, self._counts[place] - 1)
         if is_list:
-            self._note(place, line)
             self._counts[place] = self._counts.get(place, 0) + 1
             place = (*place, self._counts[place] - 1)
         self._note(place, line)
