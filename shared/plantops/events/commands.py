@@ -141,7 +141,10 @@ class Write(Record, frozen=True):
 
 
 class Permit(Record, frozen=True):
-    """All that an executor may do for one command, and until when."""
+    """All that an executor may do for one command, and until when.
+
+    `on_behalf_of` is the intent's chain: the executor judges the same persons as the gate.
+    """
 
     site: SiteName
     source: SourceName
@@ -158,6 +161,7 @@ class Permit(Record, frozen=True):
     decision: Digest
     not_after: datetime
     safe_direction: bool = False
+    on_behalf_of: tuple[PrincipalName, ...] = ()
 
 
 class CommandRequested(Event, frozen=True, tag="command.requested"):

@@ -16,7 +16,7 @@ from itertools import count
 from plantops.adapters.contract import Browsed, Connection
 from plantops.events.base import Scalar
 from plantops.events.frames import Sample
-from plantops.runtime.errors import DeviceError, DeviceProtocolError, DeviceUnavailable, WriteRejected
+from plantops.runtime.errors import DeviceProtocolError, DeviceUnavailable
 
 # Over the adapter's own time-out, whose error says more about the cause.
 _GRACE_SECONDS = 0.25
@@ -83,6 +83,8 @@ class Device:
         self._reads = PriorityLock() if concurrent else self._writes
         self._connection: Connection | None = None
         self._lost: asyncio.Future[str] | None = None
+        self.wanted = asyncio.Event()
+        """Set while somebody needs the connection now: then the session does not wait out its backoff."""
 
     @property
     def is_attached(self) -> bool:
@@ -92,6 +94,7 @@ class Device:
     def attach(self, connection: Connection) -> asyncio.Future[str]:
         """Use this connection from now on; the future ends with the cause when it is lost."""
         self._connection = connection
+        self.wanted.clear()
         self._lost = asyncio.get_running_loop().create_future()
         return self._lost
 
@@ -116,18 +119,20 @@ class Device:
                 )
             return samples
 
-    async def write(self, tag: int, value: Scalar, lane: Lane, guard: Callable[[], None]) -> None:
-        """Write one value, unless `guard` raises when it is this write's turn.
+    async def write(self, tag: int, value: Scalar, lane: Lane, guard: Callable[[], str]) -> str:
+        """Write one value, unless `guard` gives a reason not to when it is this write's turn.
 
-        Raises: WriteRejected (nothing was written); DeviceUnavailable without a connection (nothing was
-        written, `NotSent`); any other DeviceError: it may have been written.
+        Returns that reason, empty when the device took the value. Raises: WriteRejected and NotSent (it is
+        certain that nothing was written); any other DeviceError: it may have been written.
         """
         async with self._writes.hold(lane):
             if self._connection is None:
                 raise NotSent(f"{self._source!r} is not connected: nothing was written", source=self._source)
-            guard()
+            if reason := guard():
+                return reason
             async with self._use("write") as connection:
                 await connection.write(tag, value)
+            return ""
 
     async def browse(self, limit: int) -> list[Browsed]:
         """The first `limit` things that the device offers."""
@@ -151,9 +156,7 @@ class Device:
             cause = f"no answer to a {what} within {self._timeout} s"
             self._drop(connection, cause)
             raise DeviceUnavailable(f"{self._source!r}: {cause}", source=self._source) from error
-        except WriteRejected:
-            raise
-        except DeviceError as error:
+        except (DeviceUnavailable, DeviceProtocolError) as error:
             self._drop(connection, error.message)
             raise
         except asyncio.CancelledError:

@@ -70,7 +70,20 @@ class Session:
             self._say_lost(cause)
             delay = backoff_seconds(self._attempt, self._random())
             self._attempt += 1
-            await self._clock.sleep(delay)
+            await self._wait(delay)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait before the next try; somebody who has to stop something cannot."""
+        waits = [
+            asyncio.ensure_future(self._clock.sleep(seconds)),
+            asyncio.ensure_future(self._device.wanted.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        self._device.wanted.clear()
 
     async def _connected_once(self) -> str:
         """Why the connection ended."""

@@ -1,0 +1,329 @@
+"""From permits on the stream to deeds on the device, in an order that a crash cannot turn round.
+
+signature and permit → claim → audit acknowledged → (read → judged → deadline and generation → write →
+verify) for each step → last word. A command with a claim is never written again, whoever asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import structlog
+
+from plantops.adapters.host.claims import Claims
+from plantops.adapters.host.clock import Clock
+from plantops.adapters.host.deeds import Deeds, Final
+from plantops.adapters.host.execution import permit_problem
+from plantops.adapters.host.lanes import Lane
+from plantops.adapters.host.outcomes import Outcomes
+from plantops.adapters.host.ports import Auditor, Rules
+from plantops.adapters.host.standing import Generations, Standing
+from plantops.events import EventUnreadable, decode, event_type, subjects
+from plantops.events.base import AssetName, CommandId, SiteName, SourceName
+from plantops.events.commands import (
+    CommandClaimed,
+    CommandFailed,
+    CommandPermitted,
+    Decision,
+    DryRunDone,
+    Observation,
+    ObservedInput,
+    OutcomeUnknown,
+    Permit,
+    SafePermitted,
+    SimulationOrdered,
+)
+from plantops.events.envelope import Message
+from plantops.events.subjects import SubjectInvalid
+from plantops.flow.bus import Bus, Reader, Stored
+from plantops.flow.dead import DeadLetters
+from plantops.flow.signing import Signer
+from plantops.flow.trust import Trust
+from plantops.policy.judge import decision_digest
+from plantops.runtime.errors import BrokerUnavailable, DeviceError, TrustError, WriteRejected
+
+log = structlog.get_logger()
+
+Order: TypeAlias = CommandPermitted | SafePermitted | SimulationOrdered
+LaneName: TypeAlias = Literal["normal", "safe"]
+
+_FETCH = 16
+_FETCH_SECONDS = 5.0
+_RETRY_SECONDS = 0.5
+_KEEP_SECONDS = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an executor stands, and the name under which it speaks."""
+
+    site: SiteName
+    source: SourceName
+    name: str
+
+
+class Executor:
+    """Carries out the permits for one source under one lease. One non-safe command at a time for an asset."""
+
+    def __init__(
+        self,
+        place: Place,
+        *,
+        bus: Bus,
+        signer: Signer,
+        trust: Trust,
+        rules: Rules,
+        auditor: Auditor,
+        deeds: Deeds,
+        claims: Claims,
+        outcomes: Outcomes,
+        generations: Generations,
+        clock: Clock,
+        is_ours: Callable[[], bool],
+    ) -> None:
+        self._dead = DeadLetters(bus, signer, place.name)
+        self._place, self._bus, self._signer, self._trust = place, bus, signer, trust
+        self._rules, self._auditor, self._deeds = rules, auditor, deeds
+        self._claims, self._outcomes, self._generations = claims, outcomes, generations
+        self._clock, self._is_ours = clock, is_ours
+        self._running: set[CommandId] = set()
+        self._assets: defaultdict[AssetName, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def run(self, lane: LaneName) -> None:
+        """Serve one lane for ever; its permits run beside each other."""
+        reader = await self._reader(f"{self._place.name}-{lane}")
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                try:
+                    delivered = await reader.fetch(_FETCH, _FETCH_SECONDS)
+                except BrokerUnavailable:
+                    await self._clock.sleep(_RETRY_SECONDS)
+                    continue
+                for stored in delivered:
+                    tasks.create_task(self._handle(reader, stored))
+
+    async def _reader(self, consumer: str) -> Reader:
+        while True:
+            try:
+                return await self._bus.reader("COMMANDS", consumer)
+            except BrokerUnavailable:
+                await self._clock.sleep(_RETRY_SECONDS)
+
+    async def _handle(self, reader: Reader, stored: Stored) -> None:
+        """Acknowledge when nothing is left to do; what is not acknowledged comes again."""
+        try:
+            order = await self._believed(stored)
+            if order is not None and not await self._serve(order, stored, reader):
+                return
+            await reader.ack(stored)
+        except BrokerUnavailable as error:
+            log.info("permit.postponed", subject=stored.subject, cause=str(error))
+
+    async def _serve(self, order: Order, stored: Stored, reader: Reader) -> bool:
+        """Whether the order is done with."""
+        permit = order.permit
+        if isinstance(order, SafePermitted):
+            # At once, and for permits of other sources too: what runs here on this asset is void now.
+            self._generations.raise_to(permit.asset, permit.generation)
+        if (permit.site, permit.source) != (self._place.site, self._place.source):
+            return True
+        if permit.command in self._running or self._outcomes.is_kept(permit.command):
+            return False
+        self._running.add(permit.command)
+        try:
+            async with self._kept_alive(reader, stored):
+                if isinstance(order, SimulationOrdered):
+                    await self._dry_run(order, stored)
+                else:
+                    await self._carry_out(order, stored)
+        finally:
+            self._running.discard(permit.command)
+        return True
+
+    async def _believed(self, stored: Stored) -> Order | None:
+        """The order in a message, or None when it must not be believed: then it is buried."""
+        try:
+            return _order(stored, self._trust)
+        except (EventUnreadable, SubjectInvalid, TrustError) as error:
+            log.warning("permit.refused", subject=stored.subject, sequence=stored.sequence, cause=str(error))
+            await self._dead.bury(stored, str(error))
+            return None
+
+    def _standing(self, permit: Permit, stored: Stored) -> Standing:
+        return Standing(
+            permit,
+            stored,
+            bus=self._bus,
+            trust=self._trust,
+            clock=self._clock,
+            generations=self._generations,
+            is_ours=self._is_ours,
+        )
+
+    def _problem(self, order: Order, standing: Standing) -> str:
+        permit = order.permit
+        if decision_digest(order.decision) != permit.decision:
+            return "the permit names another decision than the one beside it"
+        if not isinstance(order, SimulationOrdered) and not _fits(order.decision, permit):
+            return "the decision beside the permit does not allow it"
+        return permit_problem(
+            permit,
+            self._rules,
+            site=self._place.site,
+            is_safe=permit.safe_direction if isinstance(order, SimulationOrdered) else _is_safe(order),
+            now=standing.now(),
+        )
+
+    async def _carry_out(self, order: CommandPermitted | SafePermitted, stored: Stored) -> None:
+        """To the last word on the command, whatever happens on the way. Raises: BrokerUnavailable."""
+        permit = order.permit
+        said = await self._claims.said(permit.command)
+        if said.is_final:
+            return
+        if said.is_claim and not self._claims.is_unanswered(permit.command):
+            await self._finish(permit, _crashed(permit))
+            return
+        standing = self._standing(permit, stored)
+        if permit.policy != self._rules.policy:
+            await self._rules.refresh()
+        problem = "" if said.is_claim else self._problem(order, standing)
+        if problem:
+            if not await self._claims.is_taken(permit.command):
+                await self._finish(permit, _not_done(permit, problem))
+            return
+        claim = await self._claims.take(permit)
+        if claim is None:
+            # Whoever was before us says how it ended; we, too, if it was an earlier run of ours.
+            if (await self._claims.said(permit.command)).is_claim:
+                await self._finish(permit, _crashed(permit))
+            return
+        await self._finish(permit, await self._perform(permit, claim, standing))
+
+    async def _perform(self, permit: Permit, claim: CommandClaimed, standing: Standing) -> Final:
+        kind = event_type(claim)
+        if permit.safe_direction:
+            await self._auditor.append_or_journal(kind, claim, command=permit.command)
+            return await self._deeds.safe(permit, standing)
+        async with self._assets[permit.asset]:
+            try:
+                await self._auditor.append(kind, claim, command=permit.command)
+            except BrokerUnavailable as error:
+                return _not_done(permit, f"the audit did not acknowledge the claim: {error}")
+            return await self._deeds.normal(permit, standing)
+
+    async def _finish(self, permit: Permit, final: Final) -> None:
+        await self._outcomes.say(permit.command, self._message(permit, final))
+        log.info("command.ended", command=permit.command, outcome=event_type(final))
+        try:
+            await self._auditor.append(event_type(final), final, command=permit.command)
+        except BrokerUnavailable as error:
+            # The auditor keeps the record and stores it later; the outcome itself is on its stream.
+            log.warning("audit.late", command=permit.command, cause=str(error))
+
+    async def _dry_run(self, order: SimulationOrdered, stored: Stored) -> None:
+        """Read, judge nothing, encode, write nothing; the gate judges the answer."""
+        permit = order.permit
+        if (await self._claims.said(permit.command)).sequence:
+            return
+        if permit.policy != self._rules.policy:
+            await self._rules.refresh()
+        done = await self._rehearse(order, self._standing(permit, stored))
+        await self._bus.publish(self._message(permit, done), stream="COMMANDS")
+
+    async def _rehearse(self, order: SimulationOrdered, standing: Standing) -> DryRunDone:
+        permit = order.permit
+        names = [write.tag for write in permit.writes]
+        before: tuple[ObservedInput, ...] = ()
+        encoded: tuple[str, ...] = ()
+        observation: Observation | None = None
+        problem = self._problem(order, standing)
+        try:
+            if not problem:
+                encoded = self._deeds.encode(permit.writes)
+                inputs = await self._deeds.look([*self._rules.needed(permit), *names], Lane.COMMAND)
+                before = tuple(one for one in inputs if one.tag in names)
+                observation = Observation(at=standing.now(), inputs=inputs)
+        except WriteRejected as error:
+            problem = f"the device would refuse it: {error.message}"
+        except (DeviceError, BrokerUnavailable) as error:
+            problem = f"the plant cannot be read: {error}"
+        return DryRunDone(
+            site=permit.site,
+            command=permit.command,
+            ok=not problem,
+            before=before,
+            encoded=encoded,
+            observation=observation,
+            problem=problem,
+        )
+
+    def _message(self, permit: Permit, event: Final | DryRunDone) -> Message:
+        kind = event_type(event).removeprefix("command.")
+        return self._signer.message(
+            subjects.command(self._place.site, kind, self._place.name, permit.command),
+            event,
+            id=f"{self._place.name}.{permit.command}.{kind}",
+            time=self._clock.now_ns(),
+            causation=permit.command,
+        )
+
+    @asynccontextmanager
+    async def _kept_alive(self, reader: Reader, stored: Stored) -> AsyncIterator[None]:
+        """While work on a message goes on, the broker does not deliver it again."""
+
+        async def keep() -> None:
+            while True:
+                await self._clock.sleep(_KEEP_SECONDS)
+                try:
+                    await reader.in_progress(stored)
+                except BrokerUnavailable:
+                    continue
+
+        task = asyncio.create_task(keep())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+def _order(stored: Stored, trust: Trust) -> Order:
+    """Raises: EventUnreadable, SubjectInvalid, TrustError."""
+    order = decode(stored.data)
+    if not isinstance(order, (CommandPermitted, SafePermitted, SimulationOrdered)):
+        raise TrustError(f"{event_type(order)!r} is no order to an executor")
+    said = subjects.parse_command(stored.subject)
+    stated = (event_type(order).removeprefix("command."), order.command, order.site)
+    if stated != (said.event, said.command, said.site) or order.permit.command != order.command:
+        raise TrustError("the subject says something else than the event")
+    message = Message(stored.subject, stored.data, stored.headers)
+    trust.believe(event_type(order), order.version, message)
+    return order
+
+
+def _is_safe(order: CommandPermitted | SafePermitted) -> bool:
+    return isinstance(order, SafePermitted)
+
+
+def _fits(decision: Decision, permit: Permit) -> bool:
+    return decision.allowed and (
+        (decision.command, decision.asset, decision.operation, decision.arguments, decision.actor)
+        == (permit.command, permit.asset, permit.operation, permit.arguments, permit.actor)
+    )
+
+
+def _not_done(permit: Permit, reason: str) -> CommandFailed:
+    return CommandFailed(site=permit.site, command=permit.command, reason=reason, written=False)
+
+
+def _crashed(permit: Permit) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        site=permit.site,
+        command=permit.command,
+        reason="it was claimed by an earlier run of this executor, which said no more: look at the device",
+    )

@@ -1,0 +1,81 @@
+"""What the executor needs from outside: rules to judge by, an audit, and a look at other sources' tags."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from plantops.events import Event
+from plantops.events.base import AssetName, Digest, OperationName, Scalar, TagName
+from plantops.events.commands import Decision, Observation, ObservedInput, Permit, StepResult, Write
+
+Observe: TypeAlias = Callable[[Sequence[TagName]], Awaitable[Observation]]
+"""What is known of tags of other sources, by signed frames; a tag that nobody knows is answered as bad."""
+
+
+class Auditor(Protocol):
+    """The process's own chain of audit records."""
+
+    async def append(self, kind: str, body: Event, *, command: str = "") -> None:
+        """Returns when AUDIT has it. Raises: BrokerUnavailable."""
+        ...
+
+    async def append_or_journal(self, kind: str, body: Event, *, command: str = "") -> bool:
+        """Returns soon: AUDIT has it (True), or a signed local record stands in."""
+        ...
+
+
+class Rules(Protocol):
+    """The policy in force and the plant's model, asked anew for each command."""
+
+    @property
+    def policy(self) -> Digest:
+        """Digest of the policy in force, empty when there is none."""
+        ...
+
+    @property
+    def model(self) -> Digest:
+        """Digest of the plant's model."""
+        ...
+
+    async def refresh(self) -> None:
+        """Look whether a newer policy was published; what cannot be had or believed changes nothing."""
+        ...
+
+    def is_known(self, policy: Digest) -> bool:
+        """Whether this process has verified that policy, now or before."""
+        ...
+
+    def is_safe(self, asset: AssetName, operation: OperationName) -> bool:
+        """Whether the last verified policy calls it safe-direction."""
+        ...
+
+    def writes(self, permit: Permit) -> tuple[Write, ...]:
+        """What the model writes for the permit's operation and arguments. Raises: Refused."""
+        ...
+
+    def needed(self, permit: Permit) -> tuple[TagName, ...]:
+        """The tags that a judgement reads."""
+        ...
+
+    def judge(self, permit: Permit, observation: Observation, now: datetime) -> Decision:
+        """The judgement at the moment of execution."""
+        ...
+
+    def undo(self, permit: Permit, steps: Sequence[StepResult]) -> tuple[Write, ...]:
+        """The writes that restore what stood there before."""
+        ...
+
+
+def nobody_knows(tags: Sequence[TagName]) -> tuple[ObservedInput, ...]:
+    """Each tag as unknown."""
+    return tuple(
+        ObservedInput(tag=tag, value=None, quality=0, age_seconds=None, note="not observed here")
+        for tag in tags
+    )
+
+
+def same(left: Scalar, right: Scalar) -> bool:
+    """Equal in value and in being a truth value, a number or a text."""
+    return isinstance(left, bool) == isinstance(right, bool) and left == right

@@ -1,0 +1,110 @@
+"""Whether a permit still stands: time, lease, generation, and the gate's own last word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from plantops.adapters.host.clock import Clock
+from plantops.events import EventUnreadable, decode, event_type, subjects
+from plantops.events.base import AssetName, from_nanoseconds
+from plantops.events.commands import GenerationRaised, Permit
+from plantops.events.envelope import Message
+from plantops.flow.bus import Bus, Stored
+from plantops.flow.trust import Trust
+from plantops.runtime.errors import BrokerUnavailable, TrustError
+
+
+class Generations:
+    """The highest generation of each asset that this process has heard of: by it a stop outruns at once
+    what runs beside it."""
+
+    def __init__(self) -> None:
+        self._heard: dict[AssetName, int] = {}
+
+    def raise_to(self, asset: AssetName, generation: int) -> None:
+        """A safe-direction permit with this generation has arrived."""
+        self._heard[asset] = max(generation, self._heard.get(asset, 0))
+
+    def heard(self, asset: AssetName) -> int:
+        """0 when none was heard."""
+        return self._heard.get(asset, 0)
+
+
+class Standing:
+    """One permit as it was delivered in `stored`, watched until its last write."""
+
+    def __init__(
+        self,
+        permit: Permit,
+        stored: Stored,
+        *,
+        bus: Bus,
+        trust: Trust,
+        clock: Clock,
+        generations: Generations,
+        is_ours: Callable[[], bool],
+    ) -> None:
+        self._permit, self._stored = permit, stored
+        self._bus, self._trust, self._clock, self._generations = bus, trust, clock, generations
+        self._is_ours = is_ours
+        self._received_at = clock.monotonic()
+
+    def now(self) -> datetime:
+        """UTC; never before the broker's time of the permit, so that a clock that lags prolongs nothing."""
+        elapsed = round((self._clock.monotonic() - self._received_at) * 1e9)
+        return from_nanoseconds(max(self._clock.now_ns(), self._stored.time_ns + elapsed))
+
+    def overtaken(self) -> str:
+        """Why a stop voids it, as far as this process has heard; empty when none does."""
+        permit = self._permit
+        heard = self._generations.heard(permit.asset)
+        if permit.safe_direction or heard <= permit.generation:
+            return ""
+        return f"overtaken: {permit.asset} is at generation {heard}, the permit is of {permit.generation}"
+
+    def void(self) -> str:
+        """Why it may not be written at this very moment; asked last, with the device in hand."""
+        if not self._is_ours():
+            return "the lease on the source ran out or went to another host"
+        if self.now() > self._permit.not_after:
+            return f"the permit ran out at {self._permit.not_after:%H:%M:%S} UTC"
+        return self.overtaken()
+
+    async def revoked(self) -> str:
+        """Why the stream voids it: a higher generation, or a later word of the gate on the command."""
+        try:
+            return await self._generation_problem() or await self._word_problem()
+        except BrokerUnavailable as error:
+            return f"it cannot be known whether the permit still stands: {error}"
+
+    async def _generation_problem(self) -> str:
+        permit = self._permit
+        subject = subjects.generation(permit.site, "any", permit.asset).replace(".any.", ".*.", 1)
+        last = await self._bus.last("COMMANDS", subject)
+        generation = 0
+        if last is not None:
+            raised = self._believed(last)
+            if raised is None:
+                return f"the last generation of {permit.asset} on the stream cannot be believed"
+            generation = raised.generation
+            self._generations.raise_to(permit.asset, generation)
+        if generation == permit.generation:
+            return ""
+        return f"{permit.asset} is at generation {generation}, the permit is of {permit.generation}"
+
+    async def _word_problem(self) -> str:
+        site, _event, gate, command = self._stored.subject.split(".")[1:]
+        last = await self._bus.last("COMMANDS", f"cmd.{site}.*.{gate}.{command}")
+        if last is None or last.sequence == self._stored.sequence:
+            return ""
+        return f"the gate has said {last.subject.split('.')[2]!r} of it since"
+
+    def _believed(self, stored: Stored) -> GenerationRaised | None:
+        try:
+            event = decode(stored.data)
+            message = Message(stored.subject, stored.data, stored.headers)
+            self._trust.believe(event_type(event), event.version, message)
+        except (EventUnreadable, TrustError):
+            return None
+        return event if isinstance(event, GenerationRaised) and event.asset == self._permit.asset else None
