@@ -264,24 +264,27 @@ def _check_names(wanted: Sequence[StreamSpec], consumers: Sequence[tuple[Reads, 
 @asynccontextmanager
 async def _connection(url: str, key: NKey, timeout: float) -> AsyncIterator[Client]:
     client = Client()
+    told: list[str] = []
 
     async def remember(error: Exception) -> None:
-        errors.append(error)
+        told.append(str(error))
 
-    errors: list[Exception] = []
     try:
-        await client.connect(
-            url,
-            nkeys_seed_str=key.seed,
-            name=PROVISIONER,
-            inbox_prefix=inbox_prefix(PROVISIONER).encode(),
-            connect_timeout=math.ceil(timeout),
-            allow_reconnect=False,
-            error_cb=remember,
-        )
-    except (nats.errors.Error, OSError) as error:
-        raise BrokerUnavailable(f"cannot connect to the broker at {url}: {error!r} {errors}") from error
-    try:
+        try:
+            await client.connect(
+                url,
+                nkeys_seed_str=key.seed,
+                name=PROVISIONER,
+                inbox_prefix=inbox_prefix(PROVISIONER).encode(),
+                connect_timeout=math.ceil(timeout),
+                allow_reconnect=False,
+                max_reconnect_attempts=1,  # else the client tries 60 times before it says so
+                reconnect_time_wait=0,
+                error_cb=remember,
+            )
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            reasons = "; ".join(dict.fromkeys([*told, str(error)]))
+            raise BrokerUnavailable(f"cannot connect to the broker at {url}: {reasons}") from error
         version = client.connected_server_version
         if (version.major, version.minor) < MINIMUM_VERSION:
             raise SettingsError(f"the broker at {url} is too old ({version}): 2.14 or newer is needed")
