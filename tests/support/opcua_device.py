@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from asyncua import Server, ua
 
@@ -87,14 +87,16 @@ class OpcUaDevice:
         self, name: str, value: Any, kind: ua.VariantType, status: int = 0, at: datetime | None = None
     ) -> None:
         data = ua.DataValue(
-            Value=ua.Variant(value, kind), StatusCode=ua.StatusCode(ua.UInt32(status)), SourceTimestamp=at
+            Value=ua.Variant(value, kind),
+            StatusCode=ua.StatusCode(ua.UInt32(status)),
+            SourceTimestamp=cast("ua.DateTime | None", at),
         )
         await self.server.write_attribute_value(self.node(name), data)
 
     def value(self, name: str) -> Any:
-        return self.server.iserver.aspace.read_attribute_value(
-            self.node(name), ua.AttributeIds.Value
-        ).Value.Value
+        data = self.server.iserver.aspace.read_attribute_value(self.node(name), ua.AttributeIds.Value)
+        assert data.Value is not None
+        return data.Value.Value
 
 
 class Heard:

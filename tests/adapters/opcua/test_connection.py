@@ -13,6 +13,7 @@ from asyncua import ua
 
 from plantops.adapters.contract import GroupSettings, TagSettings
 from plantops.adapters.opcua.connection import OpcUaConnection
+from plantops.events.base import Scalar
 from plantops.events.frames import Sample
 from plantops.events.quality import Quality
 from plantops.events.tags import Range
@@ -171,7 +172,7 @@ async def test_a_source_clock_that_jumps_or_is_absurd_harms_nothing(device: OpcU
 
 async def test_writes_the_value_and_type_that_encode_promised(device: OpcUaDevice) -> None:
     names = ["double", "float", "int64", "uint64", "uint8", "bool", "string"]
-    values = [1.5, -0.25, -(2**63), 2**64 - 1, 255, False, "off ü"]
+    values: list[Scalar] = [1.5, -0.25, -(2**63), 2**64 - 1, 255, False, "off ü"]
     async with connected(device, [tag(name, writable=True) for name in names]) as connection:
         assert connection.encode(3, 2**64 - 1) == (
             "Write nsu=urn:plantops:test%3Bdevice;s=uint64 UInt64 18446744073709551615"

@@ -19,6 +19,7 @@ from plantops.adapters.opcua.config import OpcUaSettings
 from plantops.adapters.opcua.items import deadband_filter
 from plantops.adapters.opcua.status import code_name, is_overflow, quality_of
 from plantops.adapters.opcua.subscription import GroupSubscription
+from plantops.events.base import TagName
 from plantops.events.quality import Quality, is_bad, is_good
 from plantops.events.tags import Range, TagDefinition
 from plantops.runtime.errors import SettingsError, WriteRejected
@@ -29,7 +30,9 @@ URL = "opc.tcp://127.0.0.1:4840"
 
 def codec(kind: str, **more: Any) -> TagCodec:
     address = parse_address(f"i=1|{kind}")
-    return TagCodec(0, TagDefinition(name="t", kind=address.type.kind, writable=True, **more), address)  # type: ignore[arg-type]
+    return TagCodec(
+        0, TagDefinition(name=TagName("t"), kind=address.type.kind, writable=True, **more), address
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,7 +73,7 @@ def test_a_formatted_address_means_the_same_node(identifier: Any, index: int, ki
     namespaces = ["http://opcfoundation.org/UA/", "urn:a", "urn:b;100%"]
     letter = {int: "i", str: "s", bytes: "b"}.get(type(identifier), "g")
     forms = {"i": ua.NodeIdType.Numeric, "s": ua.NodeIdType.String, "b": ua.NodeIdType.ByteString}
-    node = ua.NodeId(identifier, index, forms.get(letter, ua.NodeIdType.Guid))  # type: ignore[arg-type]
+    node = ua.NodeId(identifier, ua.Int16(index), forms.get(letter, ua.NodeIdType.Guid))
     parsed = parse_address(format_address(node, namespaces, TYPES[kind]))
     assert parsed.node_id(namespaces) == node
     assert parsed.type.name == kind
@@ -165,8 +168,12 @@ def test_a_text_too_long_for_a_frame_is_bad() -> None:
 
 def test_the_servers_deadband_is_in_raw_units() -> None:
     tag = TagDefinition(
-        name="t", kind="f8", deadband=2.0, raw=Range(low=0, high=1000), engineering=Range(low=0, high=100)
-    )  # type: ignore[arg-type]
+        name=TagName("t"),
+        kind="f8",
+        deadband=2.0,
+        raw=Range(low=0, high=1000),
+        engineering=Range(low=0, high=100),
+    )
     found = deadband_filter(tag, OpcUaSettings(endpoint_url=URL, server_deadband="absolute"))
     assert found is not None
     assert (found.DeadbandType, found.DeadbandValue) == (ua.DeadbandType.Absolute, 20.0)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SETPOINT = TagSettings(
     name="setpoint", address="nsu=urn:plantops:simulation;s=Pump001.SpeedSetpoint", writable=True
 )
-SECURED = {"security_policy": "basic256sha256", "security_mode": "sign_and_encrypt"}
+SECURED: dict[str, Any] = {"security_policy": "basic256sha256", "security_mode": "sign_and_encrypt"}
 
 
 @pytest.fixture(scope="module")
