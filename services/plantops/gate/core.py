@@ -62,6 +62,18 @@ EMITS: tuple[type[Event], ...] = (
 )
 
 
+def inputs_of(site: str, name: str) -> tuple[Reads, ...]:
+    """What a gate of this name folds, besides its own words."""
+    answers = ("dry_run", "claimed", "executed", "failed", "outcome_unknown")
+    return (
+        Reads("POLICY", (f"policy.{site}",)),
+        Reads("INTENTS", (f"intent.{site}.>",)),
+        Reads("APPROVALS", (f"approval.{site}.>",)),
+        Reads("COMMANDS", tuple(f"cmd.{site}.{answer}.*.*" for answer in answers)),
+        Reads("TIMERS", (f"timer.{site}.{name}",)),
+    )
+
+
 @dataclass(frozen=True)
 class Gate:
     """The core; `name` is its identity and the writer token of its subjects."""
@@ -86,14 +98,7 @@ class Gate:
     @property
     def consumes(self) -> tuple[Reads, ...]:
         """Policies, intents, approvals, what executors answer, and fired timers."""
-        answers = ("dry_run", "claimed", "executed", "failed", "outcome_unknown")
-        return (
-            Reads("POLICY", (f"policy.{self.site}",)),
-            Reads("INTENTS", (f"intent.{self.site}.>",)),
-            Reads("APPROVALS", (f"approval.{self.site}.>",)),
-            Reads("COMMANDS", tuple(f"cmd.{self.site}.{answer}.*.*" for answer in answers)),
-            Reads("TIMERS", (f"timer.{self.site}.{self.name}",)),
-        )
+        return inputs_of(self.site, self.name)
 
     def initial(self) -> GateState:
         """Nothing asked, and no policy: everything is denied."""

@@ -86,6 +86,10 @@ class Auditor:
             return False
         return True
 
+    def note(self, kind: str, body: Event | bytes, *, command: str = "") -> None:
+        """For what is told afterwards and nobody waits for, such as a refusal at the door."""
+        self._enqueue(kind, body, command)
+
     async def run(self) -> None:
         """Drain the queue until cancelled. Raises: Fenced when another process writes under this name."""
         for entry in self.journal.pending():
