@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from plantops.events.base import is_token
@@ -23,12 +23,12 @@ def is_pattern(text: str) -> bool:
     return text == "*" or (len(parts) == 2 and all(part == "*" or is_token(part) for part in parts))
 
 
-def covers(patterns: Iterable[str], matching: Collection[str]) -> bool:
+def covers(patterns: Iterable[str], matching: frozenset[str]) -> bool:
     """Whether one of `patterns` is among those that `patterns_for` gave."""
-    return any(pattern in matching for pattern in patterns)
+    return not matching.isdisjoint(patterns)
 
 
-def may(policy: Policy, name: str, matching: Collection[str]) -> bool:
+def may(policy: Policy, name: str, matching: frozenset[str]) -> bool:
     """Whether one of the principal's roles covers the operation. False for who is no principal."""
     principal = policy.principals.get(name)
     if principal is None:

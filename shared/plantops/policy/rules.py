@@ -253,10 +253,13 @@ def _current(
     late = (now - observation.at).total_seconds()
     if not abs(late) <= skew_seconds:
         return ()
-    told: dict[TagName, list[ObservedInput]] = {}
+    told: dict[TagName, ObservedInput] = {}
+    twice: set[TagName] = set()
     for one in observation.inputs:
-        told.setdefault(one.tag, []).append(one)
-    return tuple(_aged(told[tag][0], max(late, 0.0)) for tag in needed if len(told.get(tag, ())) == 1)
+        if one.tag in told:
+            twice.add(one.tag)
+        told[one.tag] = one
+    return tuple([_aged(told[tag], max(late, 0.0)) for tag in needed if tag in told and tag not in twice])
 
 
 def _aged(one: ObservedInput, late: float) -> ObservedInput:
