@@ -67,11 +67,16 @@ class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What the protocol can do; the host polls a source that cannot `subscribe`."""
+    """What the protocol can do; the host polls a source that cannot `subscribe`.
+
+    `concurrent`: a write may be called while a read runs, and goes out before the read's next request.
+    Otherwise the host waits for the read to end. Two writes never run at the same time.
+    """
 
     write: bool = False
     browse: bool = False
     subscribe: bool = False
+    concurrent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

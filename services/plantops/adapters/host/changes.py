@@ -55,6 +55,10 @@ class Changes:
         self._qualities = [_NEVER] * len(self._qualities)
         self.is_forgotten = True
 
+    def newest(self, index: int) -> Sample | None:
+        """The newest sample of a tag, sent or not; None before the first."""
+        return self._seen[index]
+
     def with_seen(self, samples: Iterable[Sample]) -> list[Sample]:
         """`samples` behind the newest of each tag seen before: all that is known, to be sent anew."""
         return [*(sample for sample in self._seen if sample is not None), *samples]

@@ -56,6 +56,7 @@ _FETCH = 16
 _FETCH_SECONDS = 5.0
 _RETRY_SECONDS = 0.5
 _KEEP_SECONDS = 8.0
+_WIND_DOWN_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +93,15 @@ class Executor:
         self._claims, self._outcomes, self._generations = claims, outcomes, generations
         self._clock, self._is_ours = clock, is_ours
         self._running: set[CommandId] = set()
+        self._is_closing = False
         self._assets: defaultdict[AssetName, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def run(self, lane: LaneName) -> None:
-        """Serve one lane for ever; its permits run beside each other."""
+        """Serve one lane for ever; its permits run beside each other. Waits for a policy that holds first."""
+        while not self._rules.policy:
+            await self._rules.refresh()
+            if not self._rules.policy:
+                await self._clock.sleep(_RETRY_SECONDS)
         reader = await self._reader(f"{self._place.name}-{lane}")
         async with asyncio.TaskGroup() as tasks:
             while True:
@@ -104,8 +110,14 @@ class Executor:
                 except BrokerUnavailable:
                     await self._clock.sleep(_RETRY_SECONDS)
                     continue
-                for stored in delivered:
+                for stored in () if self._is_closing else delivered:
                     tasks.create_task(self._handle(reader, stored))
+
+    async def wind_down(self) -> None:
+        """Begin nothing new; returns when what runs has ended."""
+        self._is_closing = True
+        while self._running:
+            await self._clock.sleep(_WIND_DOWN_SECONDS)
 
     async def _reader(self, consumer: str) -> Reader:
         while True:

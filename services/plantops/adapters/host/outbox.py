@@ -69,7 +69,8 @@ class Outbox:
         self._live: deque[_Waiting] = deque()
         self._backlog: deque[_Waiting] = deque()
         self._batch: list[_Waiting] = []
-        self._expected = 0
+        self._in_doubt = 0
+        self._expected: int | None = None
         self._is_away = False
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -93,18 +94,12 @@ class Outbox:
         if is_broken:
             self._on_break()
 
-    async def begin(self) -> None:
-        """Find where the subject ends. Raises: Fenced when a higher epoch is there, BrokerUnavailable."""
-        last = await self._bus.last("TAGS", self._subject)
-        if last is not None and decode_frame(last.data).epoch > self._epoch:
-            raise self._fenced(decode_frame(last.data).epoch)
-        self._expected = 0 if last is None else last.sequence
-
     async def run(self) -> None:
-        """Publish for ever. Raises: Fenced when frames of another owner stand behind ours."""
+        """Publish for ever; may be cancelled and run again. Raises: Fenced when another owner published."""
         while True:
             await self._wake.wait()
-            self._take()
+            if not self._batch:
+                self._take()
             if not self._batch:
                 await self._gaps.tell()
                 self._wake.clear()
@@ -113,6 +108,14 @@ class Outbox:
                 continue
             await self._deliver()
             await self._gaps.tell()
+
+    def abandon(self) -> None:
+        """Give up what waits; all of it becomes a gap. For the end of an epoch."""
+        for waiting in (*self._batch, *self._backlog, *self._live):
+            self._gaps.dropped(waiting.frame, "restart")
+        self._batch.clear()
+        self._backlog.clear()
+        self._live.clear()
 
     async def drained(self) -> None:
         """Returns when nothing waits any more."""
@@ -154,31 +157,35 @@ class Outbox:
         """As many messages of the batch, from its start, as one publish may carry."""
         messages: list[Message] = []
         size = 0
-        for waiting in self._batch:
+        # What was tried and may be stored is tried again as it was, or its end could not be recognised.
+        for waiting in self._batch[: self._in_doubt or len(self._batch)]:
             message = self._signer.frame_message(self._subject, waiting.frame)
             size += len(message.data)
-            if messages and size > MAX_BATCH_BYTES:
+            if messages and size > MAX_BATCH_BYTES and not self._in_doubt:
                 break
             messages.append(message)
         return messages
 
     async def _deliver_part(self, messages: list[Message]) -> None:
-        count = len(messages)
+        count = self._in_doubt = len(messages)
         tail = self._batch[count - 1].frame.sequence
         delay = _RETRY_SECONDS
         while not await self._attempt(messages, tail):
             await self._clock.sleep(delay)
             delay = min(delay * 2, _RETRY_CAP_SECONDS)
             if self._age():
-                messages = self._messages()[:count]
+                messages = self._messages()
         self._say_back()
         del self._batch[:count]
+        self._in_doubt = 0
 
     async def _attempt(self, messages: list[Message], tail: int) -> bool:
         """Whether the messages are stored, by this or by an earlier attempt. Raises: Fenced."""
         if not self._is_held():
             return False
         try:
+            if self._expected is None and await self._is_stored(tail):
+                return True
             self._expected = await self._bus.publish_batch(
                 messages, stream="TAGS", expected_last=self._expected
             )
