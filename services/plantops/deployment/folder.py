@@ -1,12 +1,12 @@
 """Where things lie in a site folder. Paths only; nothing is opened here.
 
-    plantops.toml, model.toml, sources/*.toml     what a person writes
-    policy/{root.json,policy.json,policy.dsse}    trust root, document, signed envelope
-    keys/<process>/{login.nk,signing.key}         one folder per process: mounted alone, 0700
-    people/<name>/{login.nk,signing.key}          what a person holds; made by `identity new`
-    office/                                       policy root key and provisioners: off the running host
-    data/                                         broker, snapshots of nothing else
-    run/                                          ports and process ids of a running `plantops up`
+plantops.toml, model.toml, sources/*.toml     what a person writes
+policy/{root.json,policy.json,policy.dsse}    trust root, document, signed envelope
+keys/<process>/{login.nk,signing.key}         one folder per process: mounted alone, 0700
+people/<name>/{login.nk,signing.key}          what a person holds; made by `identity new`
+office/                                       policy root key and provisioners: off the running host
+data/                                         broker, snapshots of nothing else
+run/                                          ports and process ids of a running `plantops up`
 """
 
 from __future__ import annotations

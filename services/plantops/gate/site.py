@@ -90,6 +90,7 @@ class Site:
             operation=intent.operation,
             arguments=intent.arguments,
             actor=intent.actor,
+            on_behalf_of=intent.on_behalf_of,
             generation=generation,
             writes=writes,
             policy=decision.policy,
