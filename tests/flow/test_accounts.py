@@ -165,6 +165,7 @@ def test_a_quota_bounds_what_an_account_stores() -> None:
         ProcessSpec("gate", asks=("nobody.demo.serves",)),
         ProcessSpec("gate", hears=("_INBOX.>",)),
         ProcessSpec("gate", hears=(">",)),
+        ProcessSpec("gate", hears=("tag.demo.>",)),
         ProcessSpec("gate.x"),
         ProcessSpec("gate", account="CLIENTS"),
         ProcessSpec("unknown"),

@@ -99,6 +99,26 @@ def door_outside(door: str) -> str:
 
 def check_declaration(spec: ProcessSpec, table: Sequence[StreamSpec]) -> None:
     """Raises: SettingsError when a declaration would give more than its own streams and services."""
+    _check_streams(spec, table)
+    for door in spec.door:
+        door_outside(door)
+    for subject in (*served(spec), *spec.asks):
+        if " " in subject or not is_token(subject.split(".", maxsplit=1)[0]):
+            raise SettingsError(f"{spec.name}: {subject!r} must begin with a plain word", setting=spec.name)
+    _check_services(spec, [pattern for stream in table for pattern in stream.subjects])
+    for subject in spec.hears:
+        # Over an account border the server carries stored messages that are told, and no others.
+        if spec.account != "PLANT" or not covers(f"{TOLD_PREFIX}>", subject):
+            raise SettingsError(
+                f"{spec.name}: only {TOLD_PREFIX}> can be heard, not {subject!r}", setting=spec.name
+            )
+
+
+def unique(subjects: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(subjects)))
+
+
+def _check_streams(spec: ProcessSpec, table: Sequence[StreamSpec]) -> None:
     known = {stream.name: stream for stream in table if stream.account == spec.account}
     for stream in [r.stream for r in spec.reads] + [w.stream for w in spec.writes] + list(spec.lookups):
         if stream not in known:
@@ -109,16 +129,6 @@ def check_declaration(spec: ProcessSpec, table: Sequence[StreamSpec]) -> None:
                 raise SettingsError(
                     f"{spec.name}: {subject!r} is no subject of {writes.stream}", setting=spec.name
                 )
-    for subject in (*served(spec), *spec.asks, *spec.hears):
-        if " " in subject or not is_token(subject.split(".", maxsplit=1)[0]):
-            raise SettingsError(f"{spec.name}: {subject!r} must begin with a plain word", setting=spec.name)
-    for door in spec.door:
-        door_outside(door)
-    _check_services(spec, [pattern for stream in table for pattern in stream.subjects])
-
-
-def unique(subjects: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(subjects)))
 
 
 def _check_services(spec: ProcessSpec, stored: Sequence[str]) -> None:
