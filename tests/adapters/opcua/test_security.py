@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from cryptography import x509
+from asyncua import Server, ua
 from structlog.testing import capture_logs
 
 from plantops.adapters.contract import TagSettings
@@ -95,8 +95,6 @@ async def test_an_unknown_certificate_is_refused_before_anything_secret_is_said(
     (trust / "another.pem").unlink()
     with pytest.raises(SettingsError, match="is not trusted: neither it nor who signed it") as refused:
         await as_user(plant, tmp_path, **SECURED, trust_folder=str(trust)).connect()
-    certificate = x509.load_der_x509_certificate((trust / "another.der").read_bytes())
-    assert certificate is not None
     assert "SHA-256" in refused.value.message
 
 
@@ -170,3 +168,36 @@ async def test_an_endpoint_that_is_gone_is_not_a_matter_of_settings(tmp_path: Pa
     )
     with pytest.raises(DeviceUnavailable):
         await connection.connect()
+
+
+@pytest.mark.parametrize(
+    ("policy", "offered"),
+    [
+        ("aes128sha256rsaoaep", ua.SecurityPolicyType.Aes128Sha256RsaOaep_SignAndEncrypt),
+        ("aes256sha256rsapss", ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt),
+    ],
+)
+async def test_the_aes_policies_work(tmp_path: Path, policy: str, offered: ua.SecurityPolicyType) -> None:
+    files = application_certificate(tmp_path / "server", "server", "urn:test:server")
+    server = Server()
+    await server.init()
+    server.disable_clock()
+    await server.load_certificate(files.certificate)
+    await server.load_private_key(files.private_key)
+    server.set_security_policy([ua.SecurityPolicyType.NoSecurity, offered])
+    server.set_endpoint("opc.tcp://127.0.0.1:0/test")
+    server.socket_address = ("127.0.0.1", 0)
+    await server.start()
+    assert server.bserver is not None
+    connection = connection_to(
+        f"opc.tcp://127.0.0.1:{server.bserver.port}/test",
+        [TagSettings(name="state", address="i=2259|int32")],
+        security_policy=policy,
+        security_mode="sign_and_encrypt",
+        server_certificate=str(files.certificate),
+        state_folder=str(tmp_path),
+    )
+    await connection.connect()
+    assert (await connection.read([0]))[0].value == 0
+    await connection.close()
+    await server.stop()
