@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Final
 
@@ -15,6 +16,7 @@ from plantops.runtime.errors import IntegrityError
 log = structlog.get_logger()
 
 _WAIT_SECONDS: Final = 1.0
+_QUIET_SECONDS: Final = 5.0
 
 
 class Inlet:
@@ -29,6 +31,7 @@ class Inlet:
         self._consumer = consumer_name(process, reads)
         self._reader: Reader | None = None
         self._expected = 1
+        self._moved_at = 0.0
         self._unacknowledged: Stored | None = None
 
     async def open(self, bus: Bus) -> None:
@@ -41,10 +44,22 @@ class Inlet:
         await self._bound().reset(self.position + 1)
         self._expected = 1
         self.is_adrift = False
+        self._moved_at = asyncio.get_running_loop().time()
+
+    def needs_rewind(self) -> bool:
+        """After a jump, and now and then when nothing comes.
+
+        The pull of a run that was replaced may have taken the last messages with it, and where nothing
+        follows them no jump ever shows it.
+        """
+        return self.is_adrift or asyncio.get_running_loop().time() - self._moved_at >= _QUIET_SECONDS
 
     async def fetch(self, limit: int) -> list[Stored]:
         """What is delivered next, or nothing after a second."""
-        return await self._bound().fetch(limit, _WAIT_SECONDS)
+        delivered = await self._bound().fetch(limit, _WAIT_SECONDS)
+        if delivered:
+            self._moved_at = asyncio.get_running_loop().time()
+        return delivered
 
     def accept(self, delivered: Iterable[Stored]) -> list[Stored]:
         """The messages to fold now. A jump in the delivery count ends them and sets `is_adrift`."""

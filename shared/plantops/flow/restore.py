@@ -164,7 +164,7 @@ class Restorer(Generic[S]):
             is_beyond = bool(fresh) and fresh[-1].sequence > target
             if is_beyond or await self._is_gone(inlet, delivered, target):
                 inlet.position = target
-            if inlet.is_adrift or is_beyond:
+            if inlet.is_adrift or is_beyond or not delivered:
                 await inlet.rewind()
         return state
 

@@ -154,9 +154,10 @@ class Shell(Generic[S]):
 
     async def _turn(self, inlet: Inlet) -> int:
         """Fetch, fold, snapshot when due; gives the number of messages. Raises: BrokerUnavailable, Fenced."""
-        if inlet.is_adrift:
+        if inlet.needs_rewind():
             async with self._lock:
-                await self._rewind(inlet)
+                await self._check_owner()
+                await inlet.rewind()
         delivered = await inlet.fetch(self._fetch_limit)
         self.reached("fetched")
         async with self._lock:
@@ -165,11 +166,13 @@ class Shell(Generic[S]):
             await self._save_when_due()
         return len(delivered)
 
-    async def _rewind(self, inlet: Inlet) -> None:
-        # A new owner resets the consumer too: do not take its messages away.
+    async def _check_owner(self) -> None:
+        """A run that was replaced neither takes the new one's messages away nor answers for it.
+
+        Raises: Fenced, BrokerUnavailable.
+        """
         if not await self._store.is_owner():
             raise Fenced(f"another run of {self.processor.name!r} has taken over", owned=self.processor.name)
-        await inlet.rewind()
 
     async def _fold(self, inlet: Inlet, fresh: Sequence[Stored]) -> None:
         """Read all, step all, store the answers. Raises: BrokerUnavailable only before the first step."""
