@@ -44,7 +44,7 @@ from plantops.runtime.nkey import NKey
 from plantops.runtime.secrets import Cost, SecretStore
 
 PACKAGE = "plantops.deployment.demo_site"
-PASSPHRASE = "secrets.passphrase"
+PASSPHRASE_FILE = "secrets.passphrase"  # noqa: S105 - a file's name
 # The people of the demo and their roles.
 DEMO_PEOPLE = {"alice": ("operator",), "bob": ("supervisor",), "carol": ("viewer",)}
 # The demo's store protects nothing; a site of its own makes one with the full cost by `secret set`.
@@ -154,7 +154,7 @@ def _make_people(folder: SiteFolder) -> dict[str, Principal]:
 
 def _make_secrets(folder: SiteFolder) -> None:
     passphrase = secrets.token_urlsafe(24)
-    path = folder.keys / PASSPHRASE
+    path = folder.keys / PASSPHRASE_FILE
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(passphrase + "\n")

@@ -1,0 +1,250 @@
+"""Runs processes of a site in this operating-system process, each with its own keys and connection."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from plantops.adapters.host.process import SourceHost, process_name
+from plantops.adapters.host.rules import PolicyRules
+from plantops.audit.notary_process import run_notary
+from plantops.deployment.initialise import PASSPHRASE_FILE
+from plantops.deployment.policies import read_envelope
+from plantops.deployment.runtime_file import overrides, read_running
+from plantops.deployment.site import Site, Source, own_settings
+from plantops.events.base import SiteName
+from plantops.flow.auditing import Auditor
+from plantops.flow.context import Context
+from plantops.flow.jetstream import JetStreamBus
+from plantops.flow.journal import Journal
+from plantops.flow.observing import Observer
+from plantops.flow.policies import first, follow, refresh
+from plantops.flow.signing import Signer
+from plantops.gate.process import run_gate
+from plantops.gate.timer import run_timer
+from plantops.ledger.keys import SigningKey
+from plantops.policy.in_force import InForce
+from plantops.policy.verify import load_root
+from plantops.runtime.errors import BrokerError, SettingsError
+from plantops.runtime.nkey import NKey
+from plantops.runtime.secrets import Secret, SecretStore, resolve_secret
+from plantops.twin.process import run_twin
+
+POLICY_PATIENCE_SECONDS = 30.0
+CONNECT_SECONDS = 30.0
+STOP_SECONDS = 4.0
+
+log = structlog.get_logger("plantops.runner")
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Makes and runs processes of one site. `stopping` ends all of them in good order."""
+
+    site: Site
+    stopping: asyncio.Event
+
+    async def run(self, names: Sequence[str]) -> None:
+        """Until `stopping`, or until one of them fails; then all end and the failure is raised.
+
+        Raises: SettingsError, Fenced, IntegrityError and whatever else ends a process.
+        """
+        tasks = [asyncio.create_task(self._run(name), name=name) for name in names]
+        stop = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+            if self.stopping.is_set():
+                await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        finally:
+            for task in (*tasks, stop):
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    async def _run(self, name: str) -> None:
+        context = await self._context(name)
+        try:
+            await self._until_stopped(self._work(name, context), is_host=name.startswith("adapter-"))
+        finally:
+            await context.bus.close()
+
+    async def _until_stopped(self, work: Coroutine[Any, Any, None], *, is_host: bool) -> None:
+        """A host winds down by itself; everything else is cancelled and writes its last snapshot."""
+        task = asyncio.create_task(work)
+        stop = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done() and not is_host:
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        finally:
+            stop.cancel()
+            task.cancel()
+            await asyncio.gather(task, stop, return_exceptions=True)
+
+    def _work(self, name: str, context: Context) -> Coroutine[Any, Any, None]:
+        folder = self.site.folder
+        if name.startswith("adapter-"):
+            return self._host(self.site.sources[name.removeprefix("adapter-")], context)
+        works: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "twin": lambda: run_twin(context),
+            "gate": lambda: run_gate(context, load_root(folder.trust_root)),
+            "timer": lambda: run_timer(context),
+            "notary": lambda: run_notary(context, folder.policy_envelope),
+        }
+        if name not in works:
+            raise SettingsError(
+                f"no process {name!r}; there are {', '.join(process_names(self.site))}", setting="process"
+            )
+        return works[name]()
+
+    async def _context(self, name: str) -> Context:
+        site, folder = self.site, self.site.folder
+        identity = folder.identity(name)
+        state = folder.state(name)
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        signer = Signer(name, SigningKey.load(identity.signing))
+        in_force = InForce(load_root(folder.trust_root), site.name)
+        bus = await connect(site, name, NKey.load(identity.login), on_fatal=self._fatal)
+        if name == "notary":
+            # The audit account does not see the plant's streams: the notary reads the envelope's file.
+            in_force.offer(read_envelope(folder), datetime.now(UTC))
+        else:
+            await first(bus, in_force, patience_seconds=POLICY_PATIENCE_SECONDS)
+        auditor = None
+        if name == "gate" or name.startswith("adapter-"):
+            journal = Journal(state / "audit.journal", signer.key)
+            auditor = Auditor(site.name, bus, signer, journal)
+        return Context(
+            site=SiteName(site.name),
+            name=name,
+            bus=bus,
+            signer=signer,
+            in_force=in_force,
+            plant=site.plant,
+            state=state,
+            auditor=auditor,
+        )
+
+    def _fatal(self, error: BrokerError) -> None:
+        log.error("broker.refuses", error=str(error))
+        self.stopping.set()
+
+    async def _host(self, source: Source, context: Context) -> None:
+        assert context.auditor is not None
+        running = read_running(self.site.folder)
+        special = overrides(source.settings.adapter, running) if self.site.settings.simulation.enabled else {}
+        if source.settings.adapter == "opcua":
+            special.setdefault("state_folder", str(context.state / "opcua"))
+
+        async def look_again() -> bool:
+            return await refresh(context.bus, context.in_force, context.now())
+
+        observer = Observer(context.site, context.bus, context.plant, context.in_force, context.now)
+
+        host = SourceHost(
+            definition=source.definition,
+            settings=source.settings,
+            adapter=source.adapter,
+            connection=own_settings(source, special),
+            secrets=_secrets(self.site),
+            bus=context.bus,
+            signer=context.signer,
+            trust=context.in_force,
+            rules=PolicyRules(context.plant, context.in_force, look_again),
+            auditor=context.auditor,
+            observe=observer.observe,
+            state=context.state,
+            owner=f"{process_name(source.name)}.{os.getpid()}.{secrets.token_hex(4)}",
+            stopping=self.stopping,
+        )
+        auditing = asyncio.create_task(context.auditor.run())
+        following = asyncio.create_task(follow(context.bus, context.in_force))
+        hosting = asyncio.create_task(host.run())
+        try:
+            await asyncio.wait([auditing, following, hosting], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (hosting, auditing, following):
+                task.cancel()
+            results = await asyncio.gather(hosting, auditing, following, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+
+def process_names(site: Site) -> tuple[str, ...]:
+    """All processes that run, in the order in which they start."""
+    return ("notary", "twin", "gate", "timer", *(process_name(source) for source in site.sources))
+
+
+def broker_url(site: Site) -> str:
+    """Where the site's broker is. Raises: SettingsError when none is known."""
+    if site.settings.broker.url:
+        return site.settings.broker.url
+    running = read_running(site.folder)
+    if running is None:
+        raise SettingsError(
+            f"nothing runs in {site.folder.root}: start it with `plantops up --folder {site.folder.root}`"
+        )
+    return running.url
+
+
+async def connect(
+    site: Site, name: str, key: NKey, *, on_fatal: Callable[[BrokerError], None] | None = None
+) -> JetStreamBus:
+    """Log in. Raises: BrokerUnavailable, SettingsError."""
+    return await JetStreamBus.connect(
+        broker_url(site), name, seed=key.seed, wait=CONNECT_SECONDS, on_fatal=on_fatal
+    )
+
+
+def secret_store(site: Site) -> SecretStore | None:
+    """The site's encrypted store; None when there is none. Its passphrase comes from a file or the
+    environment (`PLANTOPS_PASSPHRASE_FILE`, `PLANTOPS_PASSPHRASE`)."""
+    if not site.folder.secrets.exists():
+        return None
+    return SecretStore.open(site.folder.secrets, passphrase(site))
+
+
+def passphrase(site: Site) -> str:
+    """Raises: SettingsError when there is none."""
+    if direct := os.environ.get("PLANTOPS_PASSPHRASE", ""):
+        return direct
+    path = Path(os.environ.get("PLANTOPS_PASSPHRASE_FILE", site.folder.keys / PASSPHRASE_FILE))
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise SettingsError(
+            f"cannot read the passphrase of the secret store from {path}: {error.strerror}"
+        ) from error
+
+
+def _secrets(site: Site) -> Callable[[str], Secret]:
+    opened: list[SecretStore | None] = []
+
+    def resolve(reference: str) -> Secret:
+        if not opened and reference.startswith("secret:"):
+            opened.append(secret_store(site))
+        return resolve_secret(reference, store=opened[0] if opened else None, environment=os.environ)
+
+    return resolve
+
+
+def stop_on_signals(stopping: asyncio.Event) -> None:
+    """SIGTERM and SIGINT end a process in good order."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)

@@ -1,0 +1,73 @@
+"""What a running `plantops up` tells the other commands: where things listen. Written whole, read often."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import msgspec
+
+from plantops.deployment.folder import SiteFolder
+from plantops.runtime.errors import SettingsError
+
+
+class SimulationPorts(msgspec.Struct, frozen=True):
+    """Where the simulated plant listens; `certificate` is its OPC UA server certificate."""
+
+    modbus: int
+    opcua: str
+    control: int
+    certificate: str
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole file; `processes` maps an operating-system process's name to its id."""
+
+    pid: int
+    url: str
+    monitor_port: int
+    simulation: SimulationPorts | None = None
+    processes: dict[str, int] = {}
+
+
+def write_running(folder: SiteFolder, running: Running) -> None:
+    """Replace the file at once."""
+    folder.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = folder.runtime_file.with_suffix(".new")
+    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(running), indent=2))
+    temporary.replace(folder.runtime_file)
+
+
+def read_running(folder: SiteFolder) -> Running | None:
+    """None when nothing runs here (no file, or its process is gone)."""
+    try:
+        running = msgspec.json.decode(folder.runtime_file.read_bytes(), type=Running)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise SettingsError(f"{folder.runtime_file} is damaged: remove it and start again") from error
+    return running if _is_alive(running.pid) else None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def overrides(adapter: str, running: Running | None) -> dict[str, Any]:
+    """What only the running site knows of a connection to the simulated plant."""
+    if running is None or running.simulation is None:
+        return {}
+    if adapter == "modbus":
+        return {"host": "127.0.0.1", "port": running.simulation.modbus}
+    if adapter == "opcua":
+        return {
+            "endpoint_url": running.simulation.opcua,
+            "server_certificate": running.simulation.certificate,
+        }
+    return {}

@@ -1,0 +1,268 @@
+"""`plantops up`: the broker, the simulated plant and all processes of a site on one machine.
+
+Each group of processes is an operating-system process of its own; one that ends is started again with a
+growing pause. SIGTERM and SIGINT stop everything within 5 seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fnmatch
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from plantops.deployment.folder import Identity
+from plantops.deployment.identities import AUDIT_PROVISIONER, PLANT_PROVISIONER, POLICY_OFFICE, logins
+from plantops.deployment.policies import publish_policy, read_envelope, verify_envelope
+from plantops.deployment.runner import process_names, secret_store
+from plantops.deployment.runtime_file import Running, SimulationPorts, read_running, write_running
+from plantops.deployment.site import Site
+from plantops.flow.accounts import ServerOptions, configuration
+from plantops.flow.jetstream import JetStreamBus
+from plantops.flow.provision import provision
+from plantops.flow.server import EmbeddedServer
+from plantops.flow.signing import Signer
+from plantops.flow.streams import StreamSettings
+from plantops.ledger.keys import SigningKey
+from plantops.runtime.errors import SettingsError
+from plantops.runtime.nkey import NKey
+
+STOP_SECONDS = 3.5
+FIRST_PAUSE_SECONDS = 0.5
+LAST_PAUSE_SECONDS = 15.0
+STEADY_SECONDS = 30.0
+SIMULATION_SECONDS = 30.0
+
+log = structlog.get_logger("plantops.up")
+
+Tell = Callable[[str], None]
+
+
+def grouped(names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Operating-system processes and what runs in each; a process that no group names runs alone.
+
+    Raises: SettingsError when a process stands in two groups.
+    """
+    result: dict[str, tuple[str, ...]] = {}
+    taken: dict[str, str] = {}
+    for group, patterns in groups.items():
+        members = tuple(name for name in names if any(fnmatch.fnmatch(name, p) for p in patterns))
+        for name in members:
+            if name in taken:
+                raise SettingsError(f"process {name!r} stands in the groups {taken[name]!r} and {group!r}")
+            taken[name] = group
+        if members:
+            result[group] = members
+    result.update({name: (name,) for name in names if name not in taken})
+    return result
+
+
+@dataclass
+class Supervisor:
+    """Starts and keeps a site running until `stopping` is set. `tell` is given one line per step."""
+
+    site: Site
+    stopping: asyncio.Event
+    tell: Tell = lambda _text: None
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    _server: EmbeddedServer | None = None
+    _children: dict[str, Process] = field(default_factory=dict)
+    _running: Running | None = None
+
+    async def run(self) -> None:
+        """Raises: SettingsError for what a person must mend; nothing is left running then."""
+        if (running := read_running(self.site.folder)) is not None:
+            raise SettingsError(f"this site runs already, as process {running.pid}: stop it first, or use it")
+        try:
+            url, monitor = await self._broker()
+            await self._prepare(url)
+            plant = await self._simulate() if self.site.settings.simulation.enabled else None
+            self._running = Running(pid=os.getpid(), url=url, monitor_port=monitor, simulation=plant)
+            write_running(self.site.folder, self._running)
+            await self._keep()
+        finally:
+            await self._stop()
+
+    async def _broker(self) -> tuple[str, int]:
+        settings = self.site.settings.broker
+        if settings.url:
+            return settings.url, 0
+        folder = self.site.folder
+        policy = verify_envelope(folder, read_envelope(folder)).policy
+        options = ServerOptions(
+            folder=folder.broker_data,
+            port=settings.port or free_port(),
+            monitor_port=settings.monitor_port or free_port(),
+            name=f"plantops-{self.site.name}",
+        )
+        folder.broker_data.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.tell(f"broker: nats-server on {options.url}")
+        self._server = EmbeddedServer(options)
+        await self._server.start(configuration(logins(self.site, policy), options))
+        return options.url, options.monitor_port
+
+    async def _prepare(self, url: str) -> None:
+        """Streams and consumers by the provisioner, the policy by its office; then their keys rest."""
+        folder, settings = self.site.folder, self.site.settings.broker
+        policy = verify_envelope(folder, read_envelope(folder)).policy
+        report = await provision(
+            url,
+            logins(self.site, policy).processes,
+            plant_key=NKey.load(folder.office / f"{PLANT_PROVISIONER}.nk"),
+            audit_key=NKey.load(folder.office / f"{AUDIT_PROVISIONER}.nk"),
+            settings=StreamSettings(
+                tags_max_age=timedelta(hours=settings.tags_max_age_hours),
+                tags_max_bytes=int(settings.tags_max_gigabytes * 1024**3),
+                replicas=settings.replicas,
+            ),
+        )
+        self.tell(f"streams: {len(report.created)} made, {len(report.unchanged)} as they were")
+        office = Identity(folder.office / POLICY_OFFICE)
+        bus = await JetStreamBus.connect(url, POLICY_OFFICE, seed=NKey.load(office.login).seed)
+        try:
+            signer = Signer(POLICY_OFFICE, SigningKey.load(office.signing))
+            is_new = await publish_policy(bus, signer, folder)
+        finally:
+            await bus.close()
+        self.tell(f"policy: revision {policy.revision} {'published' if is_new else 'in force'}")
+
+    async def _simulate(self) -> SimulationPorts:
+        settings, folder = self.site.settings.simulation, self.site.folder
+        certificates = folder.root / "data" / "simulation"
+        certificates.mkdir(parents=True, exist_ok=True, mode=0o700)
+        store = secret_store(self.site)
+        password = str(store.get("opc1")) if store is not None and "opc1" in store.names() else "plantops"
+        arguments = {
+            "--modbus-port": settings.modbus_port,
+            "--opcua-port": settings.opcua_port,
+            "--control-port": settings.control_port,
+            "--seed": settings.seed,
+            "--counters": settings.counters,
+            "--certificates": certificates,
+        }
+        words = [str(word) for pair in arguments.items() for word in pair]
+        process = await self._spawn(
+            "simulation",
+            ["-m", "plantops.simulation", *words],
+            environment={"PLANTOPS_SIMULATION_PASSWORD": password},
+            pipe=True,
+        )
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), SIMULATION_SECONDS)
+        if not line:
+            raise SettingsError(f"the simulated plant did not start: see {folder.logs / 'simulation.log'}")
+        told = msgspec.json.decode(line)
+        self.tell(f"simulated plant: Modbus on port {told['modbus']}, OPC UA on {told['opcua']}")
+        return SimulationPorts(
+            modbus=told["modbus"],
+            opcua=told["opcua"],
+            control=told["control"],
+            certificate=str(_certificate(Path(told["certificates"]))),
+        )
+
+    async def _keep(self) -> None:
+        groups = grouped(process_names(self.site), self.site.settings.groups)
+        keepers = [asyncio.create_task(self._guard(name, members)) for name, members in groups.items()]
+        if "simulation" in self._children:
+            keepers.append(asyncio.create_task(self._watch_plant(self._children["simulation"])))
+        self.ready.set()
+        self.tell(f"processes: {', '.join(f'{name} ({len(m)})' for name, m in groups.items())}")
+        await self.stopping.wait()
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
+
+    async def _watch_plant(self, process: Process) -> None:
+        code = await process.wait()
+        log.warning("simulation.ended", code=code)
+
+    async def _guard(self, name: str, members: Sequence[str]) -> None:
+        """Start one group again whenever it ends."""
+        pause = FIRST_PAUSE_SECONDS
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            words = ["-m", "plantops.cli.main", "run", *members, "--folder", str(self.site.folder.root)]
+            process = await self._spawn(name, words)
+            self._note(name, process.pid)
+            code = await process.wait()
+            pause = FIRST_PAUSE_SECONDS if loop.time() - started > STEADY_SECONDS else pause
+            log.warning("process.ended", name=name, code=code, again_in_seconds=pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LAST_PAUSE_SECONDS)
+
+    def _note(self, name: str, pid: int) -> None:
+        assert self._running is not None
+        processes = {**self._running.processes, name: pid}
+        self._running = msgspec.structs.replace(self._running, processes=processes)
+        write_running(self.site.folder, self._running)
+
+    async def _spawn(
+        self,
+        name: str,
+        words: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        pipe: bool = False,
+    ) -> Process:
+        self.site.folder.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self.site.folder.logs / f"{name}.log").open("ab") as file:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *words,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE if pipe else file,
+                stderr=file,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,  # Ctrl-C reaches us alone; we end the others in order
+            )
+        self._children[name] = process
+        return process
+
+    async def _stop(self) -> None:
+        children = [child for child in self._children.values() if child.returncode is None]
+        for child in children:
+            with suppress(ProcessLookupError):
+                child.send_signal(signal.SIGTERM)
+        waits = [asyncio.create_task(child.wait()) for child in children]
+        if waits:
+            await asyncio.wait(waits, timeout=STOP_SECONDS)
+        for child in children:
+            if child.returncode is None:
+                log.warning("process.killed", pid=child.pid)
+                with suppress(ProcessLookupError):
+                    child.kill()
+        await asyncio.gather(*waits, return_exceptions=True)
+        if self._server is not None:
+            await self._server.stop(timeout=1.0)
+        self.site.folder.runtime_file.unlink(missing_ok=True)
+
+
+def _certificate(folder: Path) -> Path:
+    found = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix in (".der", ".pem") and "key" not in path.name
+    ]
+    if not found:
+        raise SettingsError(f"the simulated plant wrote no certificate into {folder}")
+    return found[0]
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment, on loopback."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
