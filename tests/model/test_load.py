@@ -131,6 +131,8 @@ def test_a_plant_knows_tags_units_and_a_digest_that_follows_every_change() -> No
     assert PLANT.tag_of("pump.speed") == "speed.actual"
     assert PLANT.tag_of("pump.nothing") is None
     assert (PLANT.unit_of("pump.speed"), PLANT.unit_of("pump.temperature")) == ("rpm", "Cel")
+    said = Plant.of(properties(run=Property(tag=TagName("run"), unit="1")), DEFINITIONS)
+    assert said.unit_of("pump.run") == "1"
     assert (PLANT.unit_of("pump.run"), PLANT.unit_of("pump.nothing")) == ("", "")
     assert PLANT.operation("pump", "Start") == PUMP.operations["Start"]
     assert PLANT.operation("pump", "Explode") is PLANT.operation("tank", "Start") is None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from plantops.events.base import encode_json
 from plantops.events.commands import Decision, Observation
-from plantops.model.assets import Model, Operation
+from plantops.model.assets import Argument, Model, Operation
 from plantops.model.load import Plant
 from plantops.policy.document import (
     ArgumentLimit,
@@ -362,3 +362,12 @@ def test_the_record_of_a_decision_judges_the_same_again(
     assert encode_json(again) == data
     assert decision_digest(again) == decision_digest(record)
     assert first.allowed == all(finding.verdict == "true" for finding in first.findings)
+
+
+def test_a_number_that_no_record_can_hold_is_refused_even_without_bounds() -> None:
+    plant = plant_with("SetSpeed", arguments={"RPM": Argument(type="integer")})
+    policy = msgspec.structs.replace(with_policy(operations={}), model=plant.digest)
+    for value, verdict in ((2**64 - 1, "true"), (2**64, "false"), (-(2**63) - 1, "false")):
+        decision = judged(request(arguments={"RPM": value}, model=plant.digest), policy=policy, plant=plant)
+        assert verdicts(decision)["argument:RPM"] == verdict
+        assert encode_json(decision)
