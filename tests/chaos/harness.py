@@ -119,17 +119,30 @@ class Harness:
 
     async def sleep_and_wake(self, feeding: asyncio.Task[None]) -> None:
         """Stop the owner in the middle of work, let another take over, then let the first go on."""
-        owner = self.spawn(0.0)
+        bus = await self.stage.bus("watcher")
+        owner = await self._spawn_owner(bus)
         while not feeding.done():
-            await asyncio.sleep(0.7)
+            await asyncio.sleep(self._dice.uniform(0.2, 0.7))
             owner.send_signal(signal.SIGSTOP)
-            successor = self.spawn(0.0)
+            successor = await self._spawn_owner(bus)
             self.toll.takeovers += 1
-            await asyncio.sleep(1.2)
+            await asyncio.sleep(self._dice.uniform(0.0, 0.7))
             owner.send_signal(signal.SIGCONT)
-            sleeper, owner = owner, successor
-            await until(lambda run=sleeper: run.poll() is not None, seconds=20)
-            self.toll.exits.append(sleeper.returncode)
+            await self._until_end(owner, 20)
+            self.toll.exits.append(owner.poll() or 0)
+            owner = successor
+
+    async def _spawn_owner(self, bus: JetStreamBus) -> subprocess.Popen[bytes]:
+        """A new run; returns when it has claimed the work."""
+        stream, subject = snapshot_stream("counter"), snapshot_subject("counter", "owner")
+        before = await bus.last(stream, subject)
+        run = self.spawn(0.0)
+
+        async def has_claimed() -> bool:
+            return await bus.last(stream, subject) != before
+
+        await until(has_claimed, seconds=20)
+        return run
 
     async def finish(self) -> None:
         """A last run without disturbance, until its snapshot stands for every input."""

@@ -43,6 +43,7 @@ async def sleepers(harness: Harness, *, inputs: int, pause: float) -> None:
 async def test_kill_of_worker_and_broker_changes_no_answer(harness: Harness) -> None:
     await kills(harness, inputs=4000, broker=True, at_least=10.0)
     assert harness.toll.kills + harness.toll.crashes >= 4
+    assert harness.toll.broker_kills >= 1
 
 
 async def test_an_owner_that_slept_through_a_takeover_stops_and_changes_no_answer(harness: Harness) -> None:
