@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from plantops.adapters.modbus.address import Address
-from plantops.adapters.modbus.codec import GOOD, Reading, byte_order, swap_bytes
+from plantops.adapters.modbus.codec import GOOD, Reading, byte_order, real, swap_bytes
 from plantops.events.frames import Sample
 
 
@@ -43,8 +44,12 @@ class BlockDecoder:
         pairs = list(zip(positions, tags, strict=True))
         self._is_bits = is_bits
         self._plain = [(at, each.place, each.tag) for at, each in pairs if each.convert is None]
+        # Floats that stand for themselves are frequent and nearly always finite: no call for those.
+        self._reals = [(at, each.place, each.tag) for at, each in pairs if each.convert is real]
         self._converted = [
-            (at, each.place, each.tag, each.convert) for at, each in pairs if each.convert is not None
+            (at, each.place, each.tag, each.convert)
+            for at, each in pairs
+            if each.convert is not None and each.convert is not real
         ]
 
     def _lay_out(self, start: int, addresses: Sequence[Address]) -> list[int]:
@@ -71,6 +76,9 @@ class BlockDecoder:
         values = self._bits(data) if self._is_bits else self._numbers(data)
         for at, place, tag in self._plain:
             answer[place] = Sample(tag, values[at], GOOD)
+        for at, place, tag in self._reals:
+            number = values[at]
+            answer[place] = Sample(tag, number, GOOD) if isfinite(number) else Sample(tag, *real(number))
         for at, place, tag, convert in self._converted:
             value, quality = convert(values[at])
             answer[place] = Sample(tag, value, quality)

@@ -77,10 +77,11 @@ def converter(address: Address, tag: TagDefinition) -> Callable[[Any], Reading] 
         return _text
     if tag.raw is not None and tag.engineering is not None:
         return _scaling(tag.raw, tag.engineering, clamp=tag.clamp)
-    return _real if address.kind == "f8" else None
+    return real if address.kind == "f8" else None
 
 
-def _real(raw: float) -> Reading:
+def real(raw: float) -> Reading:
+    """A number that stands for itself; not a number is a sensor that failed."""
     if math.isfinite(raw):
         return raw, GOOD
     return _NO_NUMBER if math.isnan(raw) else (raw, _RANGE)
@@ -104,7 +105,7 @@ def _scaling(raw_range: Range, engineering: Range, *, clamp: bool) -> Callable[[
         if clamp and not bottom <= raw <= top and not math.isnan(raw):
             raw, quality = (bottom if raw < bottom else top), _RANGE
         value = base + (raw - low) * height / span
-        return (value, quality) if math.isfinite(value) else _real(value)
+        return (value, quality) if math.isfinite(value) else real(value)
 
     return scale
 
