@@ -1,0 +1,151 @@
+"""`plantops approvals`, `approve`, `reject`: the second person."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from plantops.cli.following import describe
+from plantops.cli.output import DEMO_FOLDER, Folder, Json, User, out, print_json, table
+from plantops.cli.session import APPROVAL_LIFE, Session, run, session
+from plantops.events import EventUnreadable, decode
+from plantops.events.base import PrincipalName, SiteName
+from plantops.events.commands import Approval, ApprovalAccepted, ApprovalRefused, ApprovalRequested
+from plantops.events.envelope import Message
+from plantops.events.queries import ApprovalsListed, CommandAsked, CommandStatus
+from plantops.runtime.errors import Refused
+
+ANSWER_SECONDS = 10.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(name="approvals")(approvals)
+    app.command(name="approve")(approve)
+    app.command(name="reject")(reject)
+
+
+def approvals(folder: Folder = DEMO_FOLDER, user: User = "", json: Json = False) -> None:
+    """List what waits for a second person."""
+    run(_approvals(folder, user, json=json))
+
+
+async def _approvals(folder: Path, user: str, *, json: bool) -> None:
+    async with session(folder, user) as here:
+        told = await here.ask("command", "approvals", None, ApprovalsListed)
+    if json:
+        print_json(told)
+        return
+    table(
+        "waiting for approval",
+        ("command", "operation", "arguments", "asked by", "needed", "approved by", "until"),
+        (
+            (
+                handle,
+                f"{each.asset}.{each.operation}",
+                ", ".join(f"{name}={value}" for name, value in each.arguments.items()) or "-",
+                each.requester,
+                f"{each.needed} of {', '.join(each.roles)}",
+                ", ".join(by) or "-",
+                f"{each.expires_at:%H:%M:%S} UTC",
+            )
+            for each, handle, by in zip(told.waiting, told.handles, told.approved_by, strict=True)
+        ),
+    )
+
+
+def approve(
+    command: Annotated[str, typer.Argument(help="c12 or the identity.")],
+    folder: Folder = DEMO_FOLDER,
+    user: User = "",
+    json: Json = False,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+) -> None:
+    """Approve a command that somebody else asked for."""
+    run(_answer(folder, user, command, "approve", reason, json=json))
+
+
+def reject(
+    command: Annotated[str, typer.Argument(help="c12 or the identity.")],
+    folder: Folder = DEMO_FOLDER,
+    user: User = "",
+    json: Json = False,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+) -> None:
+    """Reject a command that waits."""
+    run(_answer(folder, user, command, "reject", reason, json=json))
+
+
+async def _answer(
+    folder: Path,
+    user: str,
+    command: str,
+    verdict: Literal["approve", "reject"],
+    reason: str,
+    *,
+    json: bool,
+) -> None:
+    async with session(folder, user) as here:
+        answer, status = await give(here, command, verdict, reason)
+    if isinstance(answer, ApprovalRefused):
+        raise Refused(f"{status.handle}: {answer.reason}", reason="approval_refused")
+    if json:
+        print_json(status)
+        return
+    counted = f" ({answer.given} of {answer.needed})" if isinstance(answer, ApprovalAccepted) else ""
+    out.print(f"{verdict}d {status.handle} {status.asset}.{status.operation}{counted}: {describe(status)}")
+
+
+async def give(
+    here: Session, command: str, verdict: Literal["approve", "reject"], reason: str = ""
+) -> tuple[object, CommandStatus]:
+    """Sign and send a person's word; returns the gate's answer and where the command stands then.
+
+    Raises: Refused when it does not wait, or when the gate says nothing in time.
+    """
+    status = await here.ask("command", "get", CommandAsked(command=command), CommandStatus)
+    wanted = await _wanted(here, status)
+    now = datetime.now(UTC)
+    approval = Approval(
+        site=SiteName(here.site.name),
+        command=status.command,
+        person=PrincipalName(here.name),
+        verdict=verdict,
+        intent=wanted.intent,
+        decision=wanted.decision,
+        issued_at=now,
+        expires_at=now + APPROVAL_LIFE,
+        nonce=secrets.token_hex(12),
+        reason=reason,
+    )
+    heard: asyncio.Queue[object] = asyncio.Queue()
+
+    async def hear(message: Message) -> None:
+        try:
+            await heard.put(decode(message.data))
+        except EventUnreadable:
+            return
+
+    subject = f"cmd.{here.site.name}.*.gate.{status.command}"
+    listening = await here.bus.listen(subject, hear)
+    try:
+        await here.send_approval(approval)
+        answer = await asyncio.wait_for(heard.get(), ANSWER_SECONDS)
+    except TimeoutError as error:
+        raise Refused(f"the gate did not answer for {status.handle}: look again", reason="late") from error
+    finally:
+        await listening.stop()
+    return answer, await here.ask("command", "get", CommandAsked(command=status.command), CommandStatus)
+
+
+async def _wanted(here: Session, status: CommandStatus) -> ApprovalRequested:
+    told = await here.ask("command", "approvals", None, ApprovalsListed)
+    for each in told.waiting:
+        if each.command == status.command:
+            return each
+    raise Refused(f"{status.handle} does not wait for an approval: {describe(status)}", reason="not_waiting")

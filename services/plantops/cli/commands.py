@@ -1,0 +1,169 @@
+"""`plantops command`: ask for an operation and follow it to its end."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from plantops.cli.following import Follower, Told, describe
+from plantops.cli.output import DEMO_FOLDER, Folder, Json, User, out, print_json, print_json_line, table
+from plantops.cli.session import Session, run, session
+from plantops.events.base import Scalar
+from plantops.events.commands import Intent, Mode
+from plantops.events.queries import CommandAsked, CommandsAsked, CommandsListed, CommandStatus
+from plantops.runtime.errors import Refused, SettingsError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(name="command")(command)
+    app.command(name="commands")(commands)
+
+
+def command(
+    asset: Annotated[str, typer.Argument(help="For example pump-001.")],
+    operation: Annotated[str, typer.Argument(help="For example SetSpeed.")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="key=value, as the model names them.")] = None,
+    folder: Folder = DEMO_FOLDER,
+    user: User = "",
+    json: Json = False,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Only simulate; write nothing.")] = False,
+    confirm: Annotated[
+        str, typer.Option("--confirm", help="Confirm this simulation (c12 or its identity).")
+    ] = "",
+    key: Annotated[str, typer.Option(help="Idempotency key; the same key asks for nothing twice.")] = "",
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    wait: Annotated[float, typer.Option(help="Seconds to follow it.")] = 60.0,
+) -> None:
+    """Ask for an operation, signed, and follow each step."""
+    mode: Mode = "simulate" if simulate else "execute"
+    words = parse_arguments(arguments or [])
+    run(_command(folder, user, asset, operation, words, mode, confirm, key, reason, wait, json=json))
+
+
+async def _command(
+    folder: Path,
+    user: str,
+    asset: str,
+    operation: str,
+    words: dict[str, Scalar],
+    mode: Mode,
+    confirm: str,
+    key: str,
+    reason: str,
+    wait: float,
+    *,
+    json: bool,
+) -> None:
+    async with session(folder, user) as here:
+        _check_known(here, asset, operation, words)
+        if confirm:
+            confirm = (await here.ask("command", "get", CommandAsked(command=confirm), CommandStatus)).command
+        intent = here.intent(asset, operation, words, mode=mode, confirms=confirm, key=key, reason=reason)
+        status = await ask_and_follow(here, intent, wait, json=json)
+    if json:
+        print_json_line(status)
+    if ended_badly(status):
+        raise Refused(f"{status.handle} {describe(status)}", reason=status.phase)
+
+
+async def ask_and_follow(here: Session, intent: Intent, wait: float, *, json: bool = False) -> CommandStatus:
+    """Send an intent and tell each step of its command as it is stored. Raises: Refused at the door."""
+
+    def tell(told: Told) -> None:
+        if json:
+            print_json_line({"at": told.at, "event": told.kind, "text": told.text})
+        else:
+            out.print(f"  [dim]{told.at:%H:%M:%S.%f}[/] [bold]{told.kind}[/] {told.text}", soft_wrap=True)
+
+    async with Follower(here, intent, tell) as follower:
+        taken = await here.send(intent)
+        if not json:
+            again = ", asked before" if taken.repeated else ""
+            out.print(f"[bold]{taken.handle}[/] {intent.asset}.{intent.operation} ({taken.command}{again})")
+        return await follower.until_rest(wait)
+
+
+def ended_badly(status: CommandStatus) -> bool:
+    """Whether a script should stop here."""
+    if status.outcome in ("command.failed", "command.outcome_unknown"):
+        return True
+    return status.phase in ("denied", "expired", "cancelled") and status.outcome != "command.executed"
+
+
+def parse_arguments(texts: list[str]) -> dict[str, Scalar]:
+    """`key=value` words; numbers, true and false are recognised, everything else is text.
+
+    Raises: SettingsError for a word without `=`, a repeated key or a number that is not finite.
+    """
+    result: dict[str, Scalar] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise SettingsError(f"{text!r}: write arguments as key=value", setting="arguments")
+        if name in result:
+            raise SettingsError(f"argument {name!r} stands twice", setting=name)
+        result[name] = _scalar(name, value)
+    return result
+
+
+def _scalar(name: str, text: str) -> Scalar:
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if not math.isfinite(number):
+        raise SettingsError(f"argument {name!r} is {text!r}: give a finite number", setting=name)
+    return number
+
+
+def _check_known(here: Session, asset: str, operation: str, words: dict[str, Scalar]) -> None:
+    """A typing mistake is told here, with what there is; the gate judges by itself all the same."""
+    assets = here.site.plant.model.assets
+    if asset not in assets:
+        raise SettingsError(f"no asset {asset!r}; there are {', '.join(assets)}", setting="asset")
+    operations = assets[asset].operations
+    if operation not in operations:
+        there = ", ".join(operations) or "none"
+        raise SettingsError(f"{asset} has no operation {operation!r}; there are {there}", setting="operation")
+    wanted = operations[operation].arguments
+    if unknown := [name for name in words if name not in wanted]:
+        there = ", ".join(wanted) or "none"
+        raise SettingsError(f"{operation} takes no argument {unknown[0]!r}; it takes {there}")
+
+
+def commands(
+    folder: Folder = DEMO_FOLDER,
+    user: User = "",
+    json: Json = False,
+    open_only: Annotated[bool, typer.Option("--open", help="Only those that are not at their end.")] = False,
+    limit: Annotated[int, typer.Option(help="How many, the newest first.")] = 20,
+) -> None:
+    """List commands, the newest first."""
+    run(_commands(folder, user, open_only=open_only, limit=limit, json=json))
+
+
+async def _commands(folder: Path, user: str, *, open_only: bool, limit: int, json: bool) -> None:
+    async with session(folder, user) as here:
+        question = CommandsAsked(limit=limit, open_only=open_only)
+        told = await here.ask("command", "list", question, CommandsListed)
+    if json:
+        print_json(told)
+        return
+    table(
+        f"{told.total} commands",
+        ("command", "asked", "by", "at", "how it stands"),
+        (
+            (c.handle, f"{c.asset}.{c.operation}", c.actor, f"{c.asked_at:%H:%M:%S}", describe(c))
+            for c in told.commands
+        ),
+    )

@@ -1,0 +1,145 @@
+"""Following a command: what is stored about it is told as it comes; the gate's answer says where it stands."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from plantops.cli.output import shown
+from plantops.cli.session import Session
+from plantops.events import EventUnreadable, decode, event_type
+from plantops.events.base import CommandId
+from plantops.events.commands import (
+    ApprovalRequested,
+    CommandClaimed,
+    CommandExecuted,
+    CommandPermitted,
+    CommandSimulated,
+    Intent,
+    SafePermitted,
+    command_id,
+)
+from plantops.events.envelope import Message
+from plantops.events.queries import CommandAsked, CommandStatus
+from plantops.flow.bus import Subscription
+from plantops.runtime.errors import Refused
+
+LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One stored step, in words."""
+
+    at: datetime
+    kind: str
+    text: str
+    event: object
+
+
+class Follower:
+    """Hears the stored events of one command. Between `async with` and `until_rest` nothing is missed."""
+
+    def __init__(self, here: Session, intent: Intent, tell: Callable[[Told], None]) -> None:
+        self._here, self._tell = here, tell
+        self.command: CommandId = command_id(intent.actor, intent.key)
+        self.events: list[object] = []
+        self._news = asyncio.Event()
+        self._listening: Subscription | None = None
+
+    async def __aenter__(self) -> Self:
+        subject = f"cmd.{self._here.site.name}.*.*.{self.command}"
+        self._listening = await self._here.bus.listen(subject, self._hear)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._listening is not None:
+            await self._listening.stop()
+
+    async def _hear(self, message: Message) -> None:
+        try:
+            event = decode(message.data)
+        except EventUnreadable:
+            return  # a newer event type; where the command stands is asked anyway
+        self.events.append(event)
+        self._tell(Told(datetime.now(UTC), event_type(event).removeprefix("command."), words(event), event))
+        self._news.set()
+
+    async def until_rest(self, seconds: float) -> CommandStatus:
+        """Until the command is at its end or waits for a person. Raises: Refused when it takes longer."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self._news.clear()
+            status = await self._status()
+            if status is not None and is_at_rest(status):
+                return status
+            if time.monotonic() > deadline:
+                where = f"{status.handle} {describe(status)}" if status else str(self.command)
+                raise Refused(
+                    f"{where}, still after {seconds:g} s: follow it with `plantops commands`", reason="late"
+                )
+            try:
+                await asyncio.wait_for(self._news.wait(), LOOK_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def _status(self) -> CommandStatus | None:
+        try:
+            return await self._here.ask("command", "get", CommandAsked(command=self.command), CommandStatus)
+        except Refused as error:
+            if error.reason == "unknown_command":
+                return None  # stored, and not yet folded
+            raise
+
+
+def is_at_rest(status: CommandStatus) -> bool:
+    """Whether nothing more happens without a person."""
+    if status.outcome not in ("", "command.claimed"):
+        return True
+    return status.phase in ("denied", "expired", "simulated", "waiting") or (
+        status.phase == "cancelled" and not status.outcome
+    )
+
+
+def describe(status: CommandStatus) -> str:
+    """Where a command stands, in words."""
+    if status.outcome and status.outcome != "command.claimed":
+        ended = status.outcome.removeprefix("command.").replace("_", " ")
+        return f"{ended}: {status.reason}" if status.reason else ended
+    if status.phase == "simulated" and status.expires_at:
+        return f"simulated; to execute it: --confirm {status.handle} before {status.expires_at:%H:%M:%S} UTC"
+    if status.phase == "waiting" and status.expires_at:
+        return f"waits for approval until {status.expires_at:%H:%M:%S} UTC: plantops approve {status.handle}"
+    return f"{status.phase}: {status.reason}" if status.reason else status.phase
+
+
+def words(event: object) -> str:
+    """What an event says, for people."""
+    match event:
+        case CommandSimulated():
+            after = ", ".join(f"{tag} → {shown(value)}" for tag, value in event.projected.items())
+            return f"{after}; next: {event.next} (result {event.result[:12]})"
+        case CommandPermitted() | SafePermitted():
+            writes = ", ".join(f"{write.tag} = {shown(write.value)}" for write in event.permit.writes)
+            return f"{writes} at {event.permit.source}, until {event.permit.not_after:%H:%M:%S} UTC"
+        case CommandClaimed():
+            return f"by {event.executor}"
+        case CommandExecuted():
+            steps = "; ".join(
+                f"{s.write.tag}: {shown(s.before)} → {shown(s.write.value)}, read back {shown(s.read_back)}"
+                + (" [green]verified[/]" if s.verified else "")
+                for s in event.steps
+            )
+            return f"{steps}; window {event.window_ms:.1f} ms"
+        case ApprovalRequested():
+            return f"{event.needed} of {', '.join(event.roles)} before {event.expires_at:%H:%M:%S} UTC"
+        case _:
+            reason = getattr(event, "reason", "") or getattr(event, "problem", "")
+            return str(reason)

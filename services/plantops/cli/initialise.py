@@ -1,0 +1,34 @@
+"""`plantops init`: make a site folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from plantops.cli.output import Json, out, print_json
+from plantops.deployment.initialise import initialise
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="init")(init)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where the site shall live; must hold none yet.")],
+    site: Annotated[str, typer.Option(help="Its name: letters, digits, '-' and '_'.")] = "demo",
+    json: Json = False,
+) -> None:
+    """Make a site: files to edit, a folder of keys per process, trust root and a first signed policy."""
+    with out.status("Making the site…") as shown:
+        made = initialise(folder, site=site, on_step=lambda step: shown.update(f"Making {step}…"))
+    if json:
+        print_json(
+            {"folder": str(folder), "site": site, "identities": made.identities, "people": made.people}
+        )
+        return
+    out.print(f"Made site [bold]{site}[/] in {folder}: {made.identities} identities.")
+    out.print(f"Move {folder / 'office'} off this machine before it runs anything real.")
+    out.print(f"Next: edit plantops.toml, sources/ and model.toml, then `plantops up --folder {folder}`.")
