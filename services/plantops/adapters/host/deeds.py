@@ -112,14 +112,15 @@ class Deeds:
         now = standing.now()
         decision = self._rules.judge(permit, Observation(at=now), now)
         course = Course(decision=decision, stopped="" if decision.allowed else first_reason(decision))
-        for write in permit.writes:
-            if course.stopped:
-                break
-            before = self._seen(self._place(write.tag))
-            known = nobody_knows([write.tag])[0] if before is None else observed(write.tag, before)
-            course = await self._write(
-                course, write, known, standing=standing, lane=Lane.SAFE, started=started
-            )
+        with self._device.reserve():
+            for write in permit.writes:
+                if course.stopped:
+                    break
+                before = self._seen(self._place(write.tag))
+                known = nobody_knows([write.tag])[0] if before is None else observed(write.tag, before)
+                course = await self._write(
+                    course, write, known, standing=standing, lane=Lane.SAFE, started=started
+                )
         for place, step in enumerate(course.steps):
             if step.written_at is not None:
                 course = await self._prove(place, course, standing, Lane.SAFE)

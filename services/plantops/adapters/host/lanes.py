@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from enum import IntEnum
 from itertools import count
 
@@ -32,10 +32,14 @@ class Lane(IntEnum):
 
 
 class PriorityLock:
-    """A lock that is handed to the waiter of the lowest lane, then to the one who waits longest."""
+    """A lock that is handed to the waiter of the lowest lane, then to the one who waits longest.
+
+    While it is reserved only the safe lane gets it.
+    """
 
     def __init__(self) -> None:
         self._is_taken = False
+        self._reserved = 0
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
         self._serial = count()
 
@@ -48,8 +52,22 @@ class PriorityLock:
         finally:
             self._hand_on()
 
+    @contextmanager
+    def reserve(self) -> Iterator[None]:
+        """Let nobody but the safe lane in, also between two of its requests."""
+        self._reserved += 1
+        try:
+            yield
+        finally:
+            self._reserved -= 1
+            if not self._is_taken:
+                self._hand_on()
+
+    def _may(self, lane: int) -> bool:
+        return not self._reserved or lane == Lane.SAFE
+
     async def _acquire(self, lane: Lane) -> None:
-        if not self._is_taken:
+        if not self._is_taken and self._may(lane):
             self._is_taken = True
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -62,9 +80,10 @@ class PriorityLock:
             raise
 
     def _hand_on(self) -> None:
-        while self._waiters:
+        while self._waiters and self._may(self._waiters[0][0]):
             turn = heapq.heappop(self._waiters)[2]
             if not turn.done():
+                self._is_taken = True
                 turn.set_result(None)
                 return
         self._is_taken = False
@@ -103,6 +122,10 @@ class Device:
         self._connection = None
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(cause)
+
+    def reserve(self) -> AbstractContextManager[None]:
+        """Until the end of it, only the safe lane writes (nor reads, where reads share the wire)."""
+        return self._writes.reserve()
 
     def encode(self, tag: int, value: Scalar) -> str:
         """What would go over the wire. Raises: WriteRejected."""
