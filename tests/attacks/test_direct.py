@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from attacks.plant import IDENTITIES, PERSONS, SPECS
+from attacks.plant import IDENTITIES, OWNERS, PERSONS, SPECS
 from attacks.state import ask, concrete, login, watching
 from plantops.flow.accounts import PROVISIONER, login_rights
 from plantops.flow.patterns import covers
@@ -55,7 +55,8 @@ def foreign_subjects(broker: Broker, identity: str) -> list[str]:
     own = rights[identity].publish
     wanted = {concrete(p) for name, theirs in rights.items() if name != identity for p in theirs.publish}
     wanted |= {f"{concrete(p)}" for p in ADMINISTRATION}
-    return sorted(subject for subject in wanted if not any(covers(mine, subject) for mine in own))
+    foreign = {subject for subject in wanted if not any(covers(mine, subject) for mine in own)}
+    return sorted(foreign | {subject for subject, owners in OWNERS.items() if identity not in owners})
 
 
 @pytest.mark.parametrize("identity", IDENTITIES)

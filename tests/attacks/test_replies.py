@@ -9,10 +9,11 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from attacks.plant import IDENTITIES, PERSONS, SPECS
+from attacks.plant import IDENTITIES, OWNERS, PERSONS, SPECS
 from attacks.state import ask, concrete, login, watching
 from plantops.flow.accounts import PROVISIONER, login_rights
 from plantops.flow.patterns import covers
+from plantops.flow.streams import snapshots, streams
 from support.nats import Broker, StartBroker, until
 
 TARGETS = (
@@ -47,6 +48,7 @@ TARGETS = (
     "$JS.ACK.TAGS.twin.1.1.1.1.0",
     "_INBOX.gate.guess",
 )
+TABLE = (*streams(), *(snapshots(spec.name, spec.account) for spec in SPECS if spec.snapshots))
 PULL = b'{"batch":5,"no_wait":true}'
 DOORS = ("door.intent.demo.>", "door.approval.demo.>")
 
@@ -120,10 +122,12 @@ async def test_a_reply_subject_reaches_nothing_that_its_sender_may_not_publish(
 
 def is_own_doing(broker: Broker, identity: str, key: str) -> bool:
     """Whether a change of `STREAM subject` is within the rights of `identity`, or a copy (see below)."""
-    _, subject = key.split(" ")
+    stream, subject = key.split(" ")
     own = login_rights(broker.plant())[identity].publish
+    if any(covers(pattern, subject) for s in TABLE if s.name == stream for pattern in s.subjects):
+        return identity in OWNERS.get(subject, (identity,)) and any(covers(mine, subject) for mine in own)
     read = [pattern for spec in SPECS if spec.name == identity for r in spec.reads for pattern in r.subjects]
-    return any(covers(pattern, subject) for pattern in (*own, *read))
+    return any(covers(pattern, subject) for pattern in read)
 
 
 def assert_no_forged_call(broker: Broker, identity: str, ears: Ears) -> None:
