@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command(name="commands")(commands)
 
 
-def command(
+def command(  # noqa: PLR0917 - typer reads the options from the signature
     asset: Annotated[str, typer.Argument(help="For example pump-001.")],
     operation: Annotated[str, typer.Argument(help="For example SetSpeed.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="key=value, as the model names them.")] = None,
@@ -39,30 +40,40 @@ def command(
     wait: Annotated[float, typer.Option(help="Seconds to follow it.")] = 60.0,
 ) -> None:
     """Ask for an operation, signed, and follow each step."""
-    mode: Mode = "simulate" if simulate else "execute"
     words = parse_arguments(arguments or [])
-    run(_command(folder, user, asset, operation, words, mode, confirm, key, reason, wait, json=json))
+    wish = Wish(asset, operation, words, "simulate" if simulate else "execute", confirm, key, reason)
+    run(_command(folder, user, wish, wait, json=json))
 
 
-async def _command(
-    folder: Path,
-    user: str,
-    asset: str,
-    operation: str,
-    words: dict[str, Scalar],
-    mode: Mode,
-    confirm: str,
-    key: str,
-    reason: str,
-    wait: float,
-    *,
-    json: bool,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was typed."""
+
+    asset: str
+    operation: str
+    arguments: dict[str, Scalar]
+    mode: Mode
+    confirms: str
+    key: str
+    reason: str
+
+
+async def _command(folder: Path, user: str, wish: Wish, wait: float, *, json: bool) -> None:
     async with session(folder, user) as here:
-        _check_known(here, asset, operation, words)
-        if confirm:
-            confirm = (await here.ask("command", "get", CommandAsked(command=confirm), CommandStatus)).command
-        intent = here.intent(asset, operation, words, mode=mode, confirms=confirm, key=key, reason=reason)
+        _check_known(here, wish.asset, wish.operation, wish.arguments)
+        confirms = wish.confirms
+        if confirms:
+            question = CommandAsked(command=confirms)
+            confirms = (await here.ask("command", "get", question, CommandStatus)).command
+        intent = here.intent(
+            wish.asset,
+            wish.operation,
+            wish.arguments,
+            mode=wish.mode,
+            confirms=confirms,
+            key=wish.key,
+            reason=wish.reason,
+        )
         status = await ask_and_follow(here, intent, wait, json=json)
     if json:
         print_json_line(status)

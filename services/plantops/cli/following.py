@@ -1,4 +1,4 @@
-"""Following a command: what is stored about it is told as it comes; the gate's answer says where it stands."""
+"""Following a command: what is stored about it is told as it comes; the gate says where it stands."""
 
 from __future__ import annotations
 

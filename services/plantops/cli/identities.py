@@ -1,4 +1,4 @@
-"""`plantops identity`: keys of persons. The keys stay with the person; the policy names their public parts."""
+"""`plantops identity`: keys of persons. They stay with the person; the policy names their public parts."""
 
 from __future__ import annotations
 

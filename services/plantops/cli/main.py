@@ -9,7 +9,6 @@ import typer
 from plantops.cli import (
     approvals,
     audit,
-    bench,
     commands,
     demo,
     doctor,
@@ -33,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for module in (up, demo, initialise, doctor, status, tags, commands, approvals, bench):
+for module in (up, demo, initialise, doctor, status, tags, commands, approvals):
     module.register(app)
 app.add_typer(identities.app, name="identity", help="Keys of persons.")
 app.add_typer(policies.app, name="policy", help="Sign, verify and publish what is allowed.")

@@ -151,7 +151,7 @@ class Runner:
             special.setdefault("state_folder", str(context.state / "opcua"))
 
         async def look_again() -> bool:
-            return await refresh(context.bus, context.in_force, context.now())
+            return await refresh(context.bus, context.in_force)
 
         observer = Observer(context.site, context.bus, context.plant, context.in_force, context.now)
 

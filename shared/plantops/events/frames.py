@@ -28,8 +28,7 @@ class FrameMalformed(ValueError):
     """The bytes are no frame, or contradict the definition they name; such a message goes to DEAD."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, gc=False):
     """One reading as an adapter hands it over: position of the tag in the definition, value, quality.
 
     `value` is None exactly where `quality` carries none. `source_time` is the device's time in
