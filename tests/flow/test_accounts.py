@@ -195,3 +195,11 @@ def test_a_declaration_that_asks_for_more_is_refused(spec: ProcessSpec) -> None:
 def test_names_and_keys_that_cannot_stand_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         configuration(plant(**changes), OPTIONS)
+
+
+def test_two_processes_never_share_a_consumer_by_the_way_their_names_are_joined() -> None:
+    one = ProcessSpec("gate", reads=(Reads("TAGS", ("tag.demo.*",), name="x-y"),))
+    other = ProcessSpec("gate-x", reads=(Reads("TAGS", ("tag.demo.*",), name="y"),))
+    keys = {"gate": KEYS["gate"], "gate-x": KEYS["twin"]}
+    with pytest.raises(SettingsError, match="gate-x-y"):
+        configuration(plant(one, other, keys=keys), OPTIONS)

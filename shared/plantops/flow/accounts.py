@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from plantops.events.base import is_token
 from plantops.flow.borders import API, CLIENTS, OWN_API, Crossing, Kind, crossings, own_account, renamed
-from plantops.flow.declaration import ClientSpec, ProcessSpec
+from plantops.flow.declaration import ClientSpec, ProcessSpec, consumer_name
 from plantops.flow.rights import Rights, check_declaration, client_rights, inbox_prefix, process_rights
 from plantops.flow.streams import MAX_PAYLOAD, streams
 from plantops.runtime.errors import SettingsError
@@ -192,6 +192,10 @@ def _check(plant: Plant) -> None:
     table = streams()
     for process in plant.processes:
         check_declaration(process, table)
+    # "a" with a reader "b-c" and "a-b" with a reader "c" would share one consumer and take each other's work.
+    _refuse_doubles(
+        "consumer", [f"{r.stream}/{consumer_name(p.name, r)}" for p in plant.processes for r in p.reads]
+    )
 
 
 def _refuse_doubles(what: str, values: Sequence[str]) -> None:
