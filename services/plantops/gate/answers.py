@@ -6,16 +6,16 @@ from plantops.events.base import CommandId
 from plantops.events.queries import ApprovalsListed, CommandsListed, CommandStatus
 from plantops.gate.state import Asked, GateState, View
 
+# `c` and a stream sequence, which has 64 bit.
+MAX_HANDLE = 21
+
 
 def find(state: GateState, text: str) -> CommandId | None:
     """The command meant by an identity or a handle such as `c12`."""
     if text in state.asked:
         return CommandId(text)
-    if text.startswith("c") and text[1:].isdigit():
-        sequence = int(text[1:])
-        for command, asked in reversed(state.asked.items()):
-            if asked.sequence == sequence:
-                return command
+    if text.startswith("c") and text.isascii() and text[1:].isdigit() and len(text) <= MAX_HANDLE:
+        return state.by_sequence.get(int(text[1:]))
     return None
 
 
@@ -68,13 +68,12 @@ def listed(state: GateState, limit: int, *, open_only: bool) -> CommandsListed:
 def approvals(state: GateState) -> ApprovalsListed:
     """What waits for a second person, the oldest first."""
     view = View(state)
-    waiting = [
-        (asked, course)
-        for command, asked in state.asked.items()
-        if (course := view.course(command)).phase == "waiting" and course.approval is not None
+    waiting = [(view.asked(command), view.course(command)) for command in view.waiting()]
+    known = [
+        (asked, course) for asked, course in waiting if asked is not None and course.approval is not None
     ]
     return ApprovalsListed(
-        waiting=tuple(course.approval for _asked, course in waiting if course.approval),
-        handles=tuple(f"c{asked.sequence}" for asked, _course in waiting),
-        approved_by=tuple(course.approvers for _asked, course in waiting),
+        waiting=tuple(course.approval for _asked, course in known if course.approval),
+        handles=tuple(f"c{asked.sequence}" for asked, _course in known),
+        approved_by=tuple(course.approvers for _asked, course in known),
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from plantops.events.base import CommandId
 from plantops.events.commands import (
+    Approval,
     ApprovalAccepted,
     ApprovalReceived,
     ApprovalRefused,
@@ -32,6 +34,8 @@ def decide(site: Site, state: GateState, event: ApprovalReceived, now: datetime)
     if event.approval.verdict == "reject":
         words = f"rejected by {event.approval.person}: {event.approval.reason or 'no reason given'}"
         return [site.deny(event.command, words)]
+    if changed := _changed(site, state, asked, course):
+        return [site.deny(event.command, f"approval: {changed} since it was simulated; ask again")]
     given = len(course.approvers) + 1
     accepted = ApprovalAccepted(
         site=site.site,
@@ -58,6 +62,18 @@ def _refuse(site: Site, event: ApprovalReceived, reason: str) -> Output:
     )
 
 
+def _changed(site: Site, state: GateState, asked: Asked, course: Course) -> str:
+    """What is no longer as the approvers saw it: they approve one decision, under one policy."""
+    simulated, verified = course.simulated, state.verified
+    if simulated is None or verified is None:
+        return "the simulation is not known any more"
+    if (simulated.policy, simulated.model) != (verified.digest, site.plant.digest):
+        return "policy or model changed"
+    if course.generation != View(state).generation(asked.intent.asset):
+        return f"{asked.intent.asset} was stopped"
+    return ""
+
+
 def _why_not(
     policy: Policy, event: ApprovalReceived, asked: Asked | None, course: Course, now: datetime
 ) -> str:
@@ -65,16 +81,31 @@ def _why_not(
     approval, wanted = event.approval, course.approval
     if asked is None or wanted is None or course.phase != "waiting":
         return f"{event.command} does not wait for an approval"
+    if (approval.site, approval.command) != (event.site, event.command) or approval.person != event.signer:
+        return "it was given for another command, or signed by another person"
     if now > wanted.expires_at:
         return f"the request ran out at {wanted.expires_at:%H:%M:%S} UTC"
-    if not approval.issued_at <= approval.expires_at or now > approval.expires_at:
-        return "the approval itself has run out"
+    if reason := _when_not(policy, approval, now):
+        return reason
     if (approval.intent, approval.decision) != (wanted.intent, wanted.decision):
         return "it was given for other words or another decision than the ones that wait"
-    return _who_not(policy, approval.person, asked, course, wanted)
+    return _who_not(policy, approval, asked, course, wanted)
 
 
-def _who_not(policy: Policy, name: str, asked: Asked, course: Course, wanted: ApprovalRequested) -> str:
+def _when_not(policy: Policy, approval: Approval, now: datetime) -> str:
+    if approval.issued_at.tzinfo is None or approval.expires_at.tzinfo is None:
+        return "the approval gives times without a zone"
+    if approval.issued_at > now + timedelta(seconds=policy.clock_skew_seconds):
+        return "the approval was issued in the future: check the clock"
+    if not approval.issued_at <= approval.expires_at or now > approval.expires_at:
+        return "the approval itself has run out"
+    return ""
+
+
+def _who_not(
+    policy: Policy, approval: Approval, asked: Asked, course: Course, wanted: ApprovalRequested
+) -> str:
+    name = approval.person
     principal = policy.principals.get(name)
     if principal is None or principal.kind != "person":
         return f"{name} is no person in this policy; programs and agents never approve"
@@ -83,7 +114,8 @@ def _who_not(policy: Policy, name: str, asked: Asked, course: Course, wanted: Ap
     requesters = {_person(policy, each) for each in chain}
     if person in requesters:
         return f"{name} asked for it; another person must approve"
-    if person in {_person(policy, each) for each in course.approvers}:
+    # Who has approved may still reject.
+    if approval.verdict == "approve" and person in {_person(policy, each) for each in course.approvers}:
         return f"{name} has approved already; another person is needed"
     if not set(principal.roles) & set(wanted.roles):
         return f"{name} has none of the roles {', '.join(wanted.roles) or '(none named by the policy)'}"
@@ -96,16 +128,24 @@ def _person(policy: Policy, name: str) -> str:
 
 
 def expire(site: Site, state: GateState, event: TimerFired, now: datetime) -> Sequence[Output]:
-    """End what nobody answered. A timer that comes early or late changes nothing that is decided."""
+    """End what nobody answered. The gate's own deadline counts; a timer that is early, late or wrong about
+    what the command waits for changes nothing."""
     view = View(state)
-    course, deed = view.course(event.command), view.deed(event.command)
-    if now < event.due:
+    purpose, deadline = _deadline(view, event.command)
+    if deadline is None or purpose != event.purpose or now <= deadline:
         return ()
-    waiting = {"waiting": "approval", "simulated": "confirmation", "permitted": "execution"}
-    if waiting.get(course.phase) != event.purpose or deed.claimed or deed.final:
-        return ()
-    if course.phase == "simulated" and (
-        view.confirmed_by(event.command) or (course.simulated and course.simulated.next != "confirm")
-    ):
-        return ()
-    return [site.say(CommandExpired(site=site.site, command=event.command, waiting_for=event.purpose))]
+    return [site.say(CommandExpired(site=site.site, command=event.command, waiting_for=purpose))]
+
+
+def _deadline(view: View, command: CommandId) -> tuple[str, datetime | None]:
+    """What the command waits for, and until when."""
+    course, deed = view.course(command), view.deed(command)
+    match course.phase:
+        case "waiting" if course.approval is not None:
+            return "approval", course.approval.expires_at
+        case "simulated" if course.simulated is not None and not view.is_over(command):
+            return "confirmation", course.simulated.expires_at
+        case "permitted" if course.permit is not None and not (deed.claimed or course.permit.safe_direction):
+            return "execution", course.permit.not_after
+        case _:
+            return "", None

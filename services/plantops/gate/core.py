@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from plantops.events import Event
-from plantops.events.base import SiteName
+from plantops.events import Event, event_type
+from plantops.events.base import CommandId, SiteName, is_token
 from plantops.events.commands import (
     ApprovalAccepted,
     ApprovalReceived,
@@ -41,11 +41,13 @@ from plantops.events.operations import PolicyPublished, TimerFired
 from plantops.flow.processor import Output, Reads, Recorded
 from plantops.gate import approvals, requests, simulations
 from plantops.gate.site import Site
-from plantops.gate.state import Course, Deed, GateState, dump, load, record_request
+from plantops.gate.snapshot import dump, load
+from plantops.gate.state import Course, Deed, GateState, executor_of, record_request, simulated_of
 from plantops.model.load import Plant
 from plantops.policy.document import TrustRoot
+from plantops.policy.keyring import Keyring
 from plantops.policy.verify import verify_policy
-from plantops.runtime.errors import PolicyRejected
+from plantops.runtime.errors import PolicyRejected, Refused
 
 EMITS: tuple[type[Event], ...] = (
     CommandDenied,
@@ -105,12 +107,22 @@ class Gate:
         return GateState()
 
     def decide(self, state: GateState, recorded: Recorded) -> Sequence[Output]:
-        """The gate's answer to one fact."""
+        """The gate's answer to one fact. What cannot be written after all is denied."""
+        fact = recorded.fact
+        command = getattr(fact, "command", "")
+        if not is_token(command) or getattr(fact, "site", "") != self.site:
+            return ()
+        try:
+            return self._decide(state, recorded)
+        except Refused as error:
+            return [self._context.deny(CommandId(command), f"{error.reason}: {error}")]
+
+    def _decide(self, state: GateState, recorded: Recorded) -> Sequence[Output]:
         match recorded.fact:
             case CommandRequested() as event:
                 return requests.decide(self._context, state, event, recorded.at)
             case DryRunDone() as event:
-                return simulations.decide(self._context, state, event, recorded.at)
+                return simulations.decide(self._context, state, event, recorded.at, recorded.signer)
             case ApprovalReceived() as event:
                 return approvals.decide(self._context, state, event, recorded.at)
             case TimerFired() as event:
@@ -126,7 +138,7 @@ class Gate:
         elif isinstance(fact, PolicyPublished):
             self._follow(state, fact, recorded)
         elif isinstance(fact, (CommandClaimed, CommandExecuted, CommandFailed, OutcomeUnknown)):
-            _record_deed(state, fact)
+            _record_deed(state, fact, recorded.signer)
         elif type(fact) in _COURSE:
             _COURSE[type(fact)](state, fact)
         return state
@@ -134,11 +146,13 @@ class Gate:
     def _follow(self, state: GateState, event: PolicyPublished, recorded: Recorded) -> None:
         """Go on with the last policy that holds: a bad one changes nothing, whoever put it there."""
         try:
-            state.verified = verify_policy(
+            verified = verify_policy(
                 event.envelope.encode(), self.root, site=self.site, now=recorded.at, in_force=state.verified
             )
+            Keyring(verified.policy)  # the door and every other process must be able to go by it too
         except PolicyRejected:
             return
+        state.verified = verified
 
     def dump(self, state: GateState) -> bytes:
         """Equal folds give equal bytes."""
@@ -150,17 +164,15 @@ class Gate:
 
 
 def _record_deed(
-    state: GateState, event: CommandClaimed | CommandExecuted | CommandFailed | OutcomeUnknown
+    state: GateState, event: CommandClaimed | CommandExecuted | CommandFailed | OutcomeUnknown, signer: str
 ) -> None:
-    deed = state.deeds.setdefault(event.command, Deed())
+    deed = state.deeds.setdefault(event.command, {}).setdefault(signer, Deed())
     deed.claimed = True
     if isinstance(event, CommandClaimed):
         return
-    tag = event.__struct_config__.tag
-    assert isinstance(tag, str)
-    # A person's or executor's later word (a reconciliation) replaces `outcome unknown`, nothing else.
-    if deed.final in ("", "command.outcome_unknown"):
-        deed.final = tag
+    # The executor's later word (a reconciliation) replaces `outcome unknown`, nothing else.
+    if deed.final in ("", event_type(OutcomeUnknown)):
+        deed.final = event_type(event)
         deed.reason = "" if isinstance(event, CommandExecuted) else event.reason
 
 
@@ -175,12 +187,13 @@ def _denied(state: GateState, event: CommandDenied) -> None:
 
 def _simulating(state: GateState, event: SimulationOrdered) -> None:
     course = _course(state, event)
-    course.phase, course.permit = "simulating", event.permit
+    course.phase, course.generation = "simulating", event.permit.generation
+    course.executor = executor_of(event.permit.source)
 
 
 def _simulated(state: GateState, event: CommandSimulated) -> None:
     course = _course(state, event)
-    course.phase, course.simulated = "simulated", event
+    course.phase, course.simulated = "simulated", simulated_of(event)
 
 
 def _waiting(state: GateState, event: ApprovalRequested) -> None:
@@ -195,7 +208,8 @@ def _accepted(state: GateState, event: ApprovalAccepted) -> None:
 
 def _permitted(state: GateState, event: CommandPermitted | SafePermitted) -> None:
     course = _course(state, event)
-    course.phase, course.permit = "permitted", event.permit
+    course.phase, course.permitted, course.permit = "permitted", True, event.permit
+    course.generation, course.executor = event.permit.generation, executor_of(event.permit.source)
 
 
 def _raised(state: GateState, event: GenerationRaised) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -28,20 +28,30 @@ from plantops.events.commands import (
 )
 from plantops.events.envelope import Message
 from plantops.events.queries import ApprovalTaken, IntentTaken, problem
-from plantops.events.subjects import SubjectInvalid, parse_intent
 from plantops.events.subjects import approval as approval_subject
 from plantops.events.subjects import intent as intent_subject
+from plantops.events.subjects import parse_intent
 from plantops.flow.bus import Bus
 from plantops.flow.signing import Signer
 from plantops.gate.caller import Caller, caller_of
 from plantops.gate.state import Asked, GateState
+from plantops.ledger import dsse
 from plantops.model.load import Plant
+from plantops.policy.arguments import is_writable_down
 from plantops.policy.judge import inputs_needed, rule_for
 from plantops.policy.keyring import Keyring
 from plantops.runtime.errors import BrokerError, Refused, TrustError
 
 MAX_BYTES = 64 * 1024
+MAX_ARGUMENTS = 64
+MAX_CHAIN = 8
+MAX_NAME = 256
+MAX_TEXT = 4096
+MAX_TAKEN = 10_000
 UNSIGNED_LIFE = timedelta(minutes=15)
+# What bytes of a stranger can make a decoder raise.
+UNREADABLE = (ValueError, OverflowError, RecursionError)
+_INTENT_FIELDS = frozenset(field.name for field in msgspec.structs.fields(Intent))
 
 log = structlog.get_logger("plantops.gate.door")
 
@@ -66,6 +76,7 @@ class Door:
     refuse: Refuse
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _known: tuple[Digest, Keyring] | None = field(default=None, repr=False)
+    _taken: dict[CommandId, Digest] = field(default_factory=dict, repr=False)
 
     async def intent(self, message: Message) -> bytes:
         """Answers `IntentTaken`, or a problem that says why the intent was not taken."""
@@ -80,16 +91,31 @@ class Door:
     ) -> bytes:
         login = "nobody"
         try:
-            caller = caller_of(message, self._keyring())
+            keyring = self._keyring()
+            caller = caller_of(message, keyring)
             login = caller.name
-            return await take(_bounded(message), caller, self._keyring())
-        except (Refused, TrustError, SubjectInvalid) as error:
-            reason = error.reason if isinstance(error, Refused) else "not_trusted"
-            log.info("door.refused", login=login, subject=message.subject, reason=reason)
-            await self.refuse(login, message.subject, f"{reason}: {error}")
-            return problem(reason, str(error))
+            return await take(_bounded(message), caller, keyring)
         except BrokerError as error:
-            return problem("unavailable", f"{error}; try again with the same key")
+            return problem(
+                "unavailable", f"{error}; whether it was taken is not known: try again with the same key"
+            )
+        except (Refused, TrustError, *UNREADABLE) as error:
+            return await self._turn_away(login, message.subject, error)
+
+    async def _turn_away(self, login: str, subject: str, error: Exception) -> bytes:
+        match error:
+            case Refused():
+                reason = error.reason
+            case TrustError():
+                reason = "not_trusted"
+            case _:
+                reason = "malformed"
+        log.info("door.refused", login=login, subject=subject, reason=reason)
+        try:
+            await self.refuse(login, subject, f"{reason}: {error}")
+        except BrokerError as away:
+            log.warning("door.refusal_not_audited", login=login, subject=subject, cause=str(away))
+        return problem(reason, str(error))
 
     def _keyring(self) -> Keyring:
         verified = self.state().verified
@@ -103,16 +129,18 @@ class Door:
         subject = parse_intent(message.subject.removeprefix("door."))
         intent, signer, evidence = self._read_intent(message, caller, keyring)
         stated = (intent.site, intent.actor, intent.asset, intent.operation)
-        if stated != subject:
+        if stated != subject or intent.site != self.site:
             raise Refused(
-                f"the intent says {'.'.join(stated)}, its subject {'.'.join(subject)}",
+                f"the intent says {'.'.join(stated)}, its subject {'.'.join(subject)}, here is {self.site}",
                 reason="subject_differs",
             )
+        _check_size(intent)
         words = message.data if signer else f"{message.subject}\0{evidence}".encode()
         digest = Digest(hashlib.sha256(words).hexdigest())
         command = command_id(intent.actor, intent.key)
         if known := self.state().asked.get(command):
             return _repeated(command, known, digest)
+        self._reserve(command, digest)
         event = CommandRequested(
             site=self.site,
             command=command,
@@ -125,24 +153,34 @@ class Door:
             observation=await self._observe(intent),
         )
         target = intent_subject(self.site, intent.actor, intent.asset, intent.operation)
-        sequence = await self._store("INTENTS", target, event, command, signer or caller.name)
+        sequence = await self._store("INTENTS", target, event, f"{command}.{digest[:24]}")
         return encode_json(IntentTaken(command=command, handle=f"c{sequence}"))
 
     def _read_intent(self, message: Message, caller: Caller, keyring: Keyring) -> tuple[Intent, str, str]:
         """(intent, signer or empty, exact text). A signed intent counts by its signature; the login only
         has to be allowed on the subject, which the broker has checked already."""
-        try:
-            text = message.data.decode()
-        except UnicodeDecodeError as error:
-            raise Refused(f"not UTF-8: {error}", reason="malformed") from error
-        if '"payloadType"' in text[:4096]:
+        text = message.data.decode()
+        given = _fields(message.data or b"{}")
+        if "payloadType" in given:
             intent, signer = keyring.open_intent(message.data)
+            _fields(dsse.decode(message.data).body(), _INTENT_FIELDS)
             return intent, signer, text
-        try:
-            plain = msgspec.json.decode(message.data or b"{}", type=Intent)
-        except msgspec.DecodeError as error:
-            raise Refused(f"not an intent: {error}", reason="malformed") from error
+        _fields(message.data or b"{}", _INTENT_FIELDS)
+        plain = msgspec.json.decode(message.data or b"{}", type=Intent)
         return self._complete(plain, message, caller), "", text
+
+    def _reserve(self, command: CommandId, digest: Digest) -> None:
+        """Between the door and the fold a key must not be used twice. Raises: Refused."""
+        taken, asked = self._taken, self.state().asked
+        if taken.setdefault(command, digest) != digest:
+            raise Refused(
+                "key already used a moment ago for other words; take a new key", reason="key_conflict"
+            )
+        if len(taken) > MAX_TAKEN:
+            for old in [each for each in taken if each in asked]:
+                del taken[old]
+        while len(taken) > MAX_TAKEN:
+            del taken[next(iter(taken))]
 
     def _complete(self, plain: Intent, message: Message, caller: Caller) -> Intent:
         """Fill what an unsigned intent left out, from subject and login, which the server vouches for."""
@@ -200,20 +238,52 @@ class Door:
         )
         target = approval_subject(self.site, approval.person, approval.command)
         identity = f"{approval.command}.{_fingerprint(approval)}"
-        sequence = await self._store("APPROVALS", target, event, identity, signer)
+        sequence = await self._store("APPROVALS", target, event, identity)
         return encode_json(ApprovalTaken(command=approval.command, sequence=sequence))
 
-    async def _store(self, stream: str, subject: str, event: Event, identity: str, actor: str) -> int:
-        signed = self.signer.message(
-            subject, event, id=f"{stream.lower()}.{identity}", time=self.now(), causation=actor
-        )
-        return await self.bus.publish(signed, stream=stream)
+    async def _store(self, stream: str, subject: str, event: Event, identity: str) -> int:
+        """The same words sent again while the first are on their way are stored once."""
+        signed = self.signer.message(subject, event, id=f"{stream.lower()}.{identity}", time=self.now())
+        return await self.bus.publish(signed, stream=stream, message_id=f"{stream.lower()}.{identity}")
 
 
 def _bounded(message: Message) -> Message:
     if len(message.data) > MAX_BYTES:
         raise Refused(f"{len(message.data)} bytes, the limit is {MAX_BYTES}", reason="too_large")
     return message
+
+
+def _fields(data: bytes, known: frozenset[str] | None = None) -> Collection[str]:
+    """The names in a JSON object. A field that the door does not know is refused, not skipped: a misspelt
+    `mode` would execute what was meant to be simulated. Raises: Refused, DecodeError."""
+    names = msgspec.json.decode(data, type=dict[str, msgspec.Raw]).keys()
+    strangers = sorted(names - known) if known is not None else []
+    if strangers:
+        raise Refused(
+            f"an intent has no {', '.join(map(repr, strangers[:5]))};"
+            f" it has {', '.join(sorted(_INTENT_FIELDS))}",
+            reason="malformed",
+        )
+    return names
+
+
+def _check_size(intent: Intent) -> None:
+    """Each argument and each name becomes a finding of the decision, and that has to fit into one event."""
+    if len(intent.arguments) > MAX_ARGUMENTS or len(intent.on_behalf_of) > MAX_CHAIN:
+        raise Refused(
+            f"at most {MAX_ARGUMENTS} arguments and a chain of {MAX_CHAIN} names are taken",
+            reason="too_large",
+        )
+    texts = (*intent.arguments, *intent.on_behalf_of, intent.key, intent.nonce, intent.confirms, intent.model)
+    values = (value for value in intent.arguments.values() if isinstance(value, str))
+    if any(len(text) > MAX_NAME for text in texts) or any(len(value) > MAX_TEXT for value in values):
+        raise Refused(
+            f"names of at most {MAX_NAME} and texts of at most {MAX_TEXT} characters are taken",
+            reason="too_large",
+        )
+    for name, value in intent.arguments.items():
+        if not is_writable_down(value):
+            raise Refused(f"{name} is no finite number of at most 64 bit", reason="malformed")
 
 
 def _repeated(command: CommandId, known: Asked, digest: Digest) -> bytes:

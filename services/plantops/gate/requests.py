@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from plantops.events.base import CommandId
+from plantops.events.base import CommandId, encode_json
 from plantops.events.commands import (
     CommandCancelled,
     CommandPermitted,
@@ -21,11 +21,19 @@ from plantops.flow.processor import Output
 from plantops.gate.site import Site, busy, first_reason
 from plantops.gate.state import Asked, GateState, View
 
+_ENDED = ("cancelled", "expired")
+# One input's answers are stored as one batch of at most 1,000; the generation voids what is not told.
+MAX_CANCELLED = 500
+
 
 def decide(site: Site, state: GateState, event: CommandRequested, now: datetime) -> Sequence[Output]:
     """Deny, order a simulation, or permit. A repeated identity is answered by what was said before."""
     if event.command in state.asked:
         return ()
+    if event.intent.site != site.site:
+        return [
+            site.deny(event.command, f"site: the intent is for {event.intent.site!r}, here is {site.site}")
+        ]
     asked = Asked(event.intent, event.digest, event.login, event.signer, 0, now)
     simulates = event.intent.mode == "simulate"
     stage: Stage = "simulation" if simulates else "request"
@@ -67,17 +75,13 @@ def _overtake(
     raised = GenerationRaised(site=site.site, command=event.command, asset=asset, generation=generation)
     permitted = SafePermitted(site=site.site, command=event.command, permit=paper, decision=decision)
     reason = f"overtaken by {event.intent.operation}, asked by {event.intent.actor}"
+    ended = [command for command in view.open_on(asset) if view.course(command).phase not in _ENDED]
+    ended.sort(key=lambda command: not view.course(command).permitted)
     cancelled = [
         CommandCancelled(site=site.site, command=command, reason=reason, by=event.command)
-        for command in view.open_on(asset)
-        if view.course(command).phase != "cancelled" and not _is_safe(view, command)
+        for command in ended[:MAX_CANCELLED]
     ]
     return [site.say(each) for each in (raised, permitted, *cancelled)]
-
-
-def _is_safe(view: View, command: CommandId) -> bool:
-    paper = view.course(command).permit
-    return paper is not None and paper.safe_direction
 
 
 def _simulate(
@@ -108,29 +112,37 @@ def _confirm(
 ) -> Sequence[Output]:
     """Execute what was simulated: the same person, the same words, once, in time, under the same policy."""
     view, simulated_id = View(state), event.intent.confirms
-    before, simulated = view.asked(simulated_id), view.course(simulated_id).simulated
-    if before is None or simulated is None or view.course(simulated_id).phase != "simulated":
-        return [site.deny(event.command, f"confirmation: {simulated_id} is no simulation that waits for one")]
+    course, before = view.course(simulated_id), view.asked(simulated_id)
+    simulated = course.simulated
+    if before is None or simulated is None or course.phase != "simulated":
+        return [
+            site.deny(
+                event.command, f"confirmation: {simulated_id} is no simulation that waits for one", decision
+            )
+        ]
     refused = ""
     if simulated.next != "confirm":
         refused = f"{simulated_id} cannot be confirmed: it takes {simulated.next}"
-    elif simulated.decision.person != decision.person:
-        refused = f"{simulated_id} was simulated for {simulated.decision.person}, not for {decision.person}"
+    elif other := view.confirmed_by(simulated_id):
+        refused = f"{simulated_id} was confirmed already, by {other}; simulate again"
+    elif not decision.person or simulated.person != decision.person:
+        refused = f"{simulated_id} was simulated for {simulated.person}, not for {decision.person}"
     elif _words(before) != _words(asked):
         refused = f"asset, operation and arguments differ from what {simulated_id} simulated"
     elif decision.now > simulated.expires_at:
         refused = (
             f"the simulation {simulated_id} ran out at {simulated.expires_at:%H:%M:%S} UTC; simulate again"
         )
-    elif (simulated.decision.policy, simulated.decision.model) != (decision.policy, decision.model):
+    elif (simulated.policy, simulated.model) != (decision.policy, decision.model):
         refused = f"policy or model changed since {simulated_id} was simulated; simulate again"
-    elif other := view.confirmed_by(simulated_id):
-        refused = f"{simulated_id} was confirmed already, by {other}; simulate again"
+    elif course.generation != view.generation(asked.intent.asset):
+        refused = f"{asked.intent.asset} was stopped since {simulated_id} was simulated; simulate again"
     if refused:
         return [site.deny(event.command, f"confirmation: {refused}", decision)]
     return permit(site, state, event.command, asked, decision)
 
 
 def _words(asked: Asked) -> tuple[object, ...]:
+    """Asset, operation and arguments with their types: 1, 1.0 and true are three different words."""
     intent = asked.intent
-    return (intent.asset, intent.operation, sorted(intent.arguments.items()))
+    return (intent.asset, intent.operation, encode_json(intent.arguments))

@@ -23,14 +23,19 @@ from plantops.policy.projection import project
 from plantops.policy.writes import writes_of
 
 
-def decide(site: Site, state: GateState, event: DryRunDone, now: datetime) -> Sequence[Output]:
-    """Tell what would happen, and what it takes to let it happen. An unexpected answer changes nothing."""
+def decide(site: Site, state: GateState, event: DryRunDone, now: datetime, signer: str) -> Sequence[Output]:
+    """Tell what would happen, and what it takes to let it happen. An unexpected answer changes nothing.
+
+    Raises: Refused when the model no longer says what is to be written.
+    """
     view = View(state)
     asked, course = view.asked(event.command), view.course(event.command)
-    if asked is None or course.phase != "simulating" or state.verified is None:
+    if asked is None or course.phase != "simulating" or signer != course.executor or state.verified is None:
         return ()
     if not event.ok:
         return [site.deny(event.command, f"simulation: {event.problem}")]
+    if course.generation != view.generation(asked.intent.asset):
+        return [site.deny(event.command, f"simulation: {asked.intent.asset} was stopped meanwhile")]
     _source, writes = writes_of(
         site.plant, asked.intent.asset, asked.intent.operation, asked.intent.arguments
     )

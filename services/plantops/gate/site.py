@@ -57,6 +57,10 @@ class Site:
     ) -> Decision:
         """Judge an intent with what was observed for it, at the broker's time `now`."""
         intent = asked.intent
+        verified = state.verified
+        is_safe = (
+            verified is not None and rule_for(verified.policy, intent.asset, intent.operation).safe_direction
+        )
         request = Request(
             command=command,
             asset=intent.asset,
@@ -69,14 +73,18 @@ class Site:
             issued_at=intent.issued_at,
             expires_at=intent.expires_at,
             model=intent.model,
-            confirms=intent.confirms,
+            # A stop that says it confirms something is a stop.
+            confirms=CommandId("") if is_safe else intent.confirms,
         )
-        return judge(state.verified, self.plant, request, observation, now, stage=stage)
+        return judge(verified, self.plant, request, observation, now, stage=stage)
 
     def permit(
         self, state: GateState, command: CommandId, asked: Asked, decision: Decision, *, generation: int
     ) -> Permit:
-        """What an executor may do, for as long as the policy's rule says; only for an allowing decision."""
+        """What an executor may do, for as long as the policy's rule says; only for an allowing decision.
+
+        Raises: Refused when the model cannot say what is to be written.
+        """
         intent = asked.intent
         source, writes = writes_of(self.plant, intent.asset, intent.operation, intent.arguments)
         assert state.verified is not None

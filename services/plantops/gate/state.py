@@ -6,14 +6,13 @@ executors say, `verified` folds POLICY. No fold looks at another, so their order
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from plantops.events.base import AssetName, CommandId, Digest, PrincipalName
+from plantops.events.base import AssetName, CommandId, Digest, PrincipalName, SourceName
 from plantops.events.commands import ApprovalRequested, CommandRequested, CommandSimulated, Intent, Permit
 from plantops.policy.verify import Verified
 
@@ -33,13 +32,31 @@ class Asked(msgspec.Struct):
     at: datetime
 
 
+class Simulated(msgspec.Struct, frozen=True):
+    """What a confirmation or an approval is held against."""
+
+    next: Literal["confirm", "approve", "nothing"]
+    person: PrincipalName
+    policy: Digest
+    model: Digest
+    result: Digest
+    expires_at: datetime
+
+
 class Course(msgspec.Struct):
-    """How far the gate took a command."""
+    """How far the gate took a command.
+
+    `executor` is the one whose answers count, `generation` the asset's when the gate first let it on,
+    `permit` what may be written (never that of a dry run), `permitted` stays true whatever follows.
+    """
 
     phase: Phase
     reason: str = ""
+    executor: str = ""
+    generation: int = 0
+    permitted: bool = False
     permit: Permit | None = None
-    simulated: CommandSimulated | None = None
+    simulated: Simulated | None = None
     approval: ApprovalRequested | None = None
     approvers: tuple[PrincipalName, ...] = ()
 
@@ -52,21 +69,36 @@ class Deed(msgspec.Struct):
     reason: str = ""
 
 
+ASKED: Final = Course("asked")
+NOTHING_DONE: Final = Deed()
+
+
+def executor_of(source: SourceName) -> str:
+    """The principal that executes on a source."""
+    return f"adapter-{source}"
+
+
 @dataclass
 class GateState:
-    """All folds of the gate, and two indexes over `asked` that only make questions quick."""
+    """All folds of the gate, and indexes over `asked` that only make questions quick.
+
+    `standing` holds the commands of an asset that may still change something. It may hold more: whoever
+    reads it drops those that are over for ever.
+    """
 
     verified: Verified | None = None
     asked: dict[CommandId, Asked] = field(default_factory=dict)
     courses: dict[CommandId, Course] = field(default_factory=dict)
-    deeds: dict[CommandId, Deed] = field(default_factory=dict)
+    deeds: dict[CommandId, dict[str, Deed]] = field(default_factory=dict)
     generations: dict[AssetName, int] = field(default_factory=dict)
-    by_asset: dict[AssetName, dict[CommandId, None]] = field(default_factory=dict)
+    standing: dict[AssetName, dict[CommandId, None]] = field(default_factory=dict)
     by_simulation: dict[CommandId, list[CommandId]] = field(default_factory=dict)
+    by_sequence: dict[int, CommandId] = field(default_factory=dict)
 
     def index(self, command: CommandId, asked: Asked) -> None:
         """Enter an intent into the indexes."""
-        self.by_asset.setdefault(asked.intent.asset, {})[command] = None
+        self.standing.setdefault(asked.intent.asset, {})[command] = None
+        self.by_sequence[asked.sequence] = command
         if asked.intent.confirms:
             self.by_simulation.setdefault(asked.intent.confirms, []).append(command)
 
@@ -83,53 +115,82 @@ class View:
 
     def course(self, command: CommandId) -> Course:
         """How far it is; `asked` before the gate said anything."""
-        return self._state.courses.get(command) or Course("asked")
+        return self._state.courses.get(command, ASKED)
 
     def deed(self, command: CommandId) -> Deed:
-        """What the executor did; nothing, when it did nothing yet."""
-        return self._state.deeds.get(command) or Deed()
+        """What its own executor did; what others say of it does not count."""
+        said = self._state.deeds.get(command)
+        return NOTHING_DONE if said is None else said.get(self.course(command).executor, NOTHING_DONE)
 
     def generation(self, asset: AssetName) -> int:
         """How often a safe-direction command overtook this asset."""
         return self._state.generations.get(asset, 0)
 
-    def is_closed(self, command: CommandId) -> bool:
-        """Nothing more will happen to it. What an executor has claimed is open until he says how it ended."""
-        deed, course = self.deed(command), self.course(command)
-        if deed.claimed:
-            return bool(deed.final)
-        if course.phase == "simulated":
-            waits = course.simulated is not None and course.simulated.next == "confirm"
-            return not waits or self.confirmed_by(command) is not None
-        return course.phase in ("denied", "cancelled", "expired")
+    def is_over(self, command: CommandId) -> bool:
+        """Nothing can happen to it any more, whatever is told later.
 
-    def open_on(self, asset: AssetName) -> Iterator[CommandId]:
-        """Commands on the asset that a stop must overtake, in the order of their intents."""
-        known = self._state.by_asset.get(asset, {})
+        A cancelled or expired command that had a permit is not over: an executor may have claimed it
+        before, and only its last word ends it.
+        """
+        course = self.course(command)
+        match course.phase:
+            case "denied":
+                return True
+            case "simulated":
+                return not self._waits_for_confirmation(command, course)
+            case "cancelled" | "expired" if not course.permitted:
+                return True
+            case _:
+                return course.permitted and bool(self.deed(command).final)
+
+    def is_closed(self, command: CommandId) -> bool:
+        """As `is_over`, for people: what the gate ended counts as ended unless an executor is at it."""
+        if self.is_over(command):
+            return True
+        return self.course(command).phase in ("cancelled", "expired") and not self.deed(command).claimed
+
+    def _waits_for_confirmation(self, command: CommandId, course: Course) -> bool:
+        waits = course.simulated is not None and course.simulated.next == "confirm"
+        return waits and self.confirmed_by(command) is None
+
+    def open_on(self, asset: AssetName) -> list[CommandId]:
+        """Normal commands that may still change the asset, in the order of their intents."""
+        known = self._state.standing.get(asset, {})
+        found = []
         for command in list(known):
-            if self.deed(command).final or self.course(command).phase == "denied":
-                del known[command]  # these two are for ever, so the index may forget it
-            elif not self.is_closed(command):
-                yield command
+            permit = self.course(command).permit
+            if self.is_over(command) or (permit is not None and permit.safe_direction):
+                del known[command]  # both are for ever, so the index may forget it
+            else:
+                found.append(command)
+        return found
+
+    def waiting(self) -> list[CommandId]:
+        """Commands that wait for an approval, in the order of their intents."""
+        found = [
+            command
+            for known in self._state.standing.values()
+            for command in known
+            if self.course(command).phase == "waiting"
+        ]
+        return sorted(found, key=lambda command: self._state.asked[command].sequence)
 
     def in_flight(self, asset: AssetName, now: datetime) -> CommandId | None:
         """The normal command that may be writing to the asset now.
 
-        A claimed one stays in flight until its executor or a person says how it ended; an unclaimed
-        one until its permit has run out.
+        A claimed one stays in flight until its executor says how it ended, an unclaimed one until its
+        permit has run out: also when it was cancelled, since the claim may be on its way to us.
         """
         for command in self.open_on(asset):
-            course, deed = self.course(command), self.deed(command)
-            if course.permit is None or course.permit.safe_direction:
-                continue
-            if deed.claimed or (course.phase == "permitted" and now <= course.permit.not_after):
+            permit = self.course(command).permit
+            if permit is not None and (self.deed(command).claimed or now <= permit.not_after):
                 return command
         return None
 
     def confirmed_by(self, simulated: CommandId) -> CommandId | None:
-        """The permitted command that has already confirmed this simulation."""
+        """The command that was permitted by confirming this simulation, whatever became of it."""
         for command in self._state.by_simulation.get(simulated, ()):
-            if self.course(command).phase in ("permitted", "cancelled"):
+            if self.course(command).permitted:
                 return command
         return None
 
@@ -143,61 +204,9 @@ def record_request(state: GateState, event: CommandRequested, sequence: int, at:
     state.index(event.command, asked)
 
 
-class _Snapshot(msgspec.Struct):
-    policy: Verified | None
-    asked: dict[CommandId, Asked]
-    courses: dict[CommandId, Course]
-    deeds: dict[CommandId, Deed]
-    generations: dict[AssetName, int]
-
-
-_ENCODER = msgspec.msgpack.Encoder(order="deterministic")
-_DECODER = msgspec.msgpack.Decoder(_Snapshot)
-
-
-def dump(state: GateState) -> bytes:
-    """Equal folds give equal bytes. Of closed commands only what a retry or a question needs is kept."""
-    view = View(state)
-    closed = {command for command in state.asked if view.is_closed(command)}
-    return _ENCODER.encode(
-        _Snapshot(
-            policy=state.verified,
-            asked={c: _slim_asked(a) if c in closed else a for c, a in sorted(state.asked.items())},
-            courses={c: _slim_course(k) if c in closed else k for c, k in sorted(state.courses.items())},
-            deeds=dict(sorted(state.deeds.items())),
-            generations=dict(sorted(state.generations.items())),
-        )
+def simulated_of(event: CommandSimulated) -> Simulated:
+    """What has to be kept of a simulation."""
+    decision = event.decision
+    return Simulated(
+        event.next, decision.person, decision.policy, decision.model, event.result, event.expires_at
     )
-
-
-def load(data: bytes) -> GateState:
-    """Raises: ValueError when the bytes are no snapshot of this version."""
-    snapshot = _DECODER.decode(data)
-    state = GateState(
-        verified=snapshot.policy,
-        asked=snapshot.asked,
-        courses=snapshot.courses,
-        deeds=snapshot.deeds,
-        generations=snapshot.generations,
-    )
-    for command, asked in sorted(snapshot.asked.items(), key=lambda item: item[1].sequence):
-        state.index(command, asked)
-    return state
-
-
-def _slim_asked(asked: Asked) -> Asked:
-    intent = asked.intent
-    slim = Intent(
-        site=intent.site,
-        asset=intent.asset,
-        operation=intent.operation,
-        arguments=intent.arguments,
-        mode=intent.mode,
-        actor=intent.actor,
-        confirms=intent.confirms,
-    )
-    return Asked(slim, asked.digest, asked.login, asked.signer, asked.sequence, asked.at)
-
-
-def _slim_course(course: Course) -> Course:
-    return Course(course.phase, course.reason)

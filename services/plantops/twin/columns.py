@@ -146,8 +146,10 @@ def dump_columns(columns: Columns) -> ColumnsDump:
 
 
 def load_columns(dump: ColumnsDump) -> Columns:
-    """Raises: ValueError when an array has another length than the definition."""
+    """Raises: ValueError when arrays are missing or have another length than the definition."""
     columns = Columns.of(dump.definition, layout_of(dump.definition))
+    if set(dump.values) != set(NUMERIC) or set(dump.rest) != set(_REST):
+        raise ValueError("the snapshot holds other columns than this version")
     for kind in NUMERIC:
         _fill(columns.values[kind], dump.values[kind], DTYPES[kind])
     columns.texts = dump.texts

@@ -13,7 +13,7 @@ import msgspec
 
 from plantops.events import Event
 from plantops.events.base import SiteName, SourceName
-from plantops.events.frames import Frame
+from plantops.events.frames import MAX_NUMBER, Frame
 from plantops.events.sources import GapRecorded, LeaseTaken, SourceLost, SourceUp
 from plantops.flow.processor import Output, Reads, Recorded
 from plantops.twin.columns import Columns, ColumnsDump, dump_columns, load_columns
@@ -137,14 +137,16 @@ def _fold_frame(state: TwinState, frame: Frame, recorded: Recorded) -> None:
     if frame.historical:
         # It fills a hole that live frames left open, but is never current.
         feed.historical += frame.size
-        feed.holes -= 1 if feed.holes and frame.sequence < feed.sequence else 0
+        is_ours = frame.epoch == feed.epoch and frame.sequence < feed.sequence
+        feed.holes -= 1 if feed.holes and is_ours else 0
         return
     if frame.epoch > feed.epoch:
-        feed.epoch, feed.sequence = frame.epoch, frame.sequence - 1
+        # An epoch's first frame has number 1; what the stream forgot before our first one is no hole.
+        feed.epoch, feed.sequence = frame.epoch, 0 if feed.epoch else frame.sequence - 1
     if frame.sequence <= feed.sequence:
         feed.refused += 1
         return
-    feed.holes += frame.sequence - feed.sequence - 1
+    feed.holes = min(feed.holes + frame.sequence - feed.sequence - 1, MAX_NUMBER)
     feed.sequence = frame.sequence
     if frame.layout != feed.columns.layout:
         feed.columns = feed.columns.moved_to(frame.definition, frame.layout)
@@ -159,7 +161,7 @@ def _fold_source(
     state: TwinState, event: LeaseTaken | SourceUp | SourceLost | GapRecorded, time_ns: int
 ) -> None:
     standing = state.standings.setdefault(event.source, Standing())
-    if event.epoch < standing.epoch:
+    if not standing.epoch <= event.epoch < MAX_NUMBER:
         return
     standing.epoch = event.epoch
     match event:
@@ -172,7 +174,7 @@ def _fold_source(
             standing.is_up, standing.cause = False, event.cause
         case GapRecorded():
             standing.gaps += 1
-            standing.lost_samples += event.samples
+            standing.lost_samples = min(standing.lost_samples + max(event.samples, 0), MAX_NUMBER)
 
 
 def _dump_feed(feed: Feed) -> _FeedDump:

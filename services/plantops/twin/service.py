@@ -117,7 +117,8 @@ class TwinService:
         names = list(asked.tags) if asked.tags else list(self._directory.names(asked.prefix))
         unknown = tuple(name for name in names if self._directory.place(name) is None)
         known = [name for name in names if self._directory.place(name) is not None]
-        page = known[asked.offset : asked.offset + max(1, min(asked.limit, MAX_TAGS))]
+        first = max(0, asked.offset)
+        page = known[first : first + max(1, min(asked.limit, MAX_TAGS))]
         places = [self._directory.place(name) for name in page]
         return TagsTold(
             tags=tuple(tag_state(state, place[0], place[1], now_ns) for place in places if place),
@@ -157,5 +158,5 @@ def _read(message: Message, kind: type[R]) -> R | bytes:
     """The question, or the bytes of a refusal."""
     try:
         return msgspec.json.decode(message.data or b"{}", type=kind)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         return problem("malformed", f"{message.subject}: {error}")

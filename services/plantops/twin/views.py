@@ -13,10 +13,6 @@ from plantops.events.quality import Quality, is_bad, quality_name
 from plantops.events.queries import Sighting, SourceState, TagState
 from plantops.twin.core import Feed, Standing, TwinState
 
-STALE_PERIODS = 2.0
-# A period of 10 ms must not make every tag stale on a network hiccup; below this nothing is called stale.
-MIN_STALE_NS = 250_000_000
-
 
 class Directory:
     """Where each tag stands; rebuilt when a layout changes. Later sources lose against earlier names."""
@@ -53,11 +49,12 @@ def effective_quality(feed: Feed, standing: Standing | None, position: int, now_
     quality = int(columns.quality[position])
     if is_bad(quality):
         return quality
-    if standing is not None and not standing.is_up and standing.epoch >= feed.epoch:
+    if standing is None or not standing.lease_at:
+        return Quality.BAD_NOT_CONNECTED  # nobody holds the source, as far as is known
+    if standing.epoch >= feed.epoch and (not standing.is_up or _has_run_out(standing, now_ns)):
         return Quality.BAD_COMMUNICATION
-    period_ns = columns.definition.groups[int(columns.group[position])].period_ms * 1_000_000
-    limit = max(STALE_PERIODS * period_ns, MIN_STALE_NS)
-    if now_ns - columns.seen_at(position) > limit:
+    group = columns.definition.groups[int(columns.group[position])]
+    if now_ns - columns.seen_at(position) > group.stale_ns:
         return Quality.BAD_COMMUNICATION
     value = columns.value(position)
     if isinstance(value, float) and not math.isfinite(value):

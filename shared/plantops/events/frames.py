@@ -21,6 +21,9 @@ from plantops.events.tags import MAX_FRAME_BYTES, MAX_SAMPLES, Column, Kind, Sou
 
 DTYPES: dict[Kind, str] = {"f8": "<f8", "i8": "<i8", "u8": "<u8", "b1": "u1"}
 
+# Nanoseconds and counters stay within 64 bit with room to add and subtract; 2^62 ns is the year 2116.
+MAX_NUMBER = 2**62
+
 Values: TypeAlias = NDArray[Any] | list[str]
 
 
@@ -165,10 +168,15 @@ def resolve(frame: TagFrame, definition: SourceDefined) -> Frame:
     """Unpack a frame's columns and check them against its definition.
 
     Raises: FrameMalformed when lengths disagree, a position is outside the definition, a kind differs
-    from the tag's, or a value has an impossible form (a text in a number's column).
+    from the tag's, a value has an impossible form (a text in a number's column), a number is impossible,
+    or the definition contradicts itself.
     """
     if frame.source != definition.source:
         raise FrameMalformed(f"frame of {frame.source!r} with the definition of {definition.source!r}")
+    kinds_of(definition)
+    for number in (frame.epoch, frame.sequence, frame.observed_at):
+        if not 0 <= number < MAX_NUMBER:
+            raise FrameMalformed(f"epoch, sequence or time {number} is out of range")
     return Frame(
         source=frame.source,
         epoch=frame.epoch,
@@ -201,6 +209,8 @@ def _unpack(column: Column, definition: SourceDefined, observed_at: int) -> Samp
         raise FrameMalformed(
             f"column of kind {column.kind!r} has parts of different lengths {sorted(lengths)}"
         )
+    if isinstance(times, int) and not -MAX_NUMBER < times < MAX_NUMBER:
+        raise FrameMalformed(f"source time {times} is out of range")
     if isinstance(quality, int) and not 0 <= quality <= 255:
         raise FrameMalformed(f"quality {quality} is no byte")
     if len(index) and (int(index.max()) >= len(kinds.codes) or not kinds.match(index, column.kind)):
@@ -224,6 +234,9 @@ class _Kinds:
     CODES: dict[Kind, int] = {"f8": 0, "i8": 1, "u8": 2, "b1": 3, "s": 4}
 
     def __init__(self, definition: SourceDefined) -> None:
+        groups = len(definition.groups)
+        if any(not 0 <= tag.group < groups for tag in definition.tags):
+            raise FrameMalformed(f"the definition of {definition.source!r} names scan groups that it lacks")
         self.definition = definition
         self.codes = np.array([self.CODES[tag.kind] for tag in definition.tags], "u1")
 

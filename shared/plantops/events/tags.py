@@ -31,6 +31,14 @@ class ScanGroup(Record, frozen=True):
     name: str
     period_ms: int
 
+    @property
+    def stale_ns(self) -> int:
+        """Age of the last confirmation above which a tag of the group is stale.
+
+        A period of 10 ms must not make every tag stale on a hiccup: nothing is below a quarter second.
+        """
+        return max(2 * self.period_ms * 1_000_000, 250_000_000)
+
 
 class TagDefinition(Record, frozen=True):
     """What a tag is. `raw` and `engineering` give the linear scaling that the adapter applied.

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from plantops.events.base import Scalar, SiteName, TagName, encode_json, from_nanoseconds, to_nanoseconds
 from plantops.events.commands import Observation, ObservedInput
 from plantops.events.frames import Frame
-from plantops.events.quality import Quality, has_value
+from plantops.events.quality import Quality, has_value, is_bad
 from plantops.events.queries import ProblemDetail, Sighting, SightingsAsked, SightingsTold, read_answer
 from plantops.events.subjects import service
 from plantops.flow.bus import Bus, Stored
@@ -99,12 +99,17 @@ class Observer:
             return _unknown(tag, value_frame.note or confirming.note)
         if {value_frame.frame.source, confirming.frame.source} != {source}:
             return _unknown(tag, f"the frame is not of its source {source}")
+        if _place(confirming.frame) < _place(value_frame.frame):
+            return _unknown(tag, "it is said to be confirmed before it was sent")
         found = _find(value_frame.frame, tag)
-        if found is None or not _confirms(confirming.frame, tag):
+        stale_ns = _confirms(confirming.frame, tag)
+        if found is None or stale_ns is None:
             return _unknown(tag, "the frame does not carry it")
         value, quality, source_time = found
         if isinstance(value, float) and not math.isfinite(value):
             value, quality = None, int(Quality.BAD_SENSOR_FAILURE)
+        if to_nanoseconds(at) - confirming.stored_at > stale_ns and not is_bad(quality):
+            quality = int(Quality.BAD_COMMUNICATION)
         return ObservedInput(
             tag=tag,
             value=value,
@@ -139,9 +144,16 @@ def _find(frame: Frame, tag: TagName) -> tuple[Scalar | None, int, int] | None:
     return found
 
 
-def _confirms(frame: Frame, tag: TagName) -> bool:
-    """Whether the frame says that the tag still stands as it was: its group, or the tag itself."""
-    if frame.historical:
-        return False
-    groups = {definition.group for definition in frame.definition.tags if definition.name == tag}
-    return bool(groups & set(frame.confirms)) or _find(frame, tag) is not None
+def _place(frame: Frame) -> tuple[int, int]:
+    return frame.epoch, frame.sequence
+
+
+def _confirms(frame: Frame, tag: TagName) -> int | None:
+    """Whether the frame says that the tag stands as it was, by its group or itself: for how long that
+    holds, in nanoseconds. None when it does not say so."""
+    groups = [definition.group for definition in frame.definition.tags if definition.name == tag]
+    if frame.historical or len(groups) != 1:
+        return None
+    if groups[0] not in frame.confirms and _find(frame, tag) is None:
+        return None
+    return frame.definition.groups[groups[0]].stale_ns

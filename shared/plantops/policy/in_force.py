@@ -14,19 +14,28 @@ from plantops.runtime.errors import UntrustedKey
 
 @dataclass
 class InForce:
-    """Follows the policies that are offered; nothing is believed before the first one that holds."""
+    """Follows the policies that are offered; nothing is believed before the first one that holds.
+
+    `position` is how far the stream POLICY was looked through (`flow.policies`).
+    """
 
     root: TrustRoot
     site: str
     verified: Verified | None = None
+    position: int = 0
     _keyring: Keyring | None = field(default=None, repr=False)
 
     def offer(self, envelope: bytes, now: datetime) -> bool:
-        """Take over a newer policy; False when it is the one in force. Raises: PolicyRejected."""
-        if self.verified is not None and self.verified.envelope == envelope:
+        """Take over a newer policy; False when it is the one in force. Raises: PolicyRejected, and then
+        the one in force stays."""
+        before = self.verified
+        if before is not None and before.envelope == envelope:
             return False
-        self.verified = verify_policy(envelope, self.root, site=self.site, now=now, in_force=self.verified)
-        self._keyring = Keyring(self.verified.policy)
+        verified = verify_policy(envelope, self.root, site=self.site, now=now, in_force=before)
+        if verified is before:
+            return False
+        self._keyring = Keyring(verified.policy)
+        self.verified = verified
         return True
 
     @property

@@ -13,6 +13,8 @@ from plantops.policy.rights import PROCESS_ROLES, is_pattern
 from plantops.runtime.errors import SettingsError
 
 _MAX_DEPTH = 32
+# Longer spans cannot be meant, and times near the end of the calendar cannot be added up.
+_MAX_SECONDS = 366 * 86_400.0
 
 
 def problems(policy: Policy) -> list[str]:
@@ -40,8 +42,8 @@ def _frame(policy: Policy) -> Iterator[str]:
         yield "expires before it begins: check not_before and expires"
     if not 0 < policy.max_age_seconds < math.inf:
         yield f"has max_age_seconds {policy.max_age_seconds}: give a positive number"
-    if not 0 <= policy.clock_skew_seconds < math.inf:
-        yield f"has clock_skew_seconds {policy.clock_skew_seconds}: give 0 or more"
+    if not 0 <= policy.clock_skew_seconds <= _MAX_SECONDS:
+        yield f"has clock_skew_seconds {policy.clock_skew_seconds}: give 0 or more, at most a year"
 
 
 def _roles(policy: Policy) -> Iterator[str]:
@@ -105,8 +107,8 @@ def _rule(policy: Policy, rule: OperationRule) -> Iterator[str]:
         if role not in policy.roles:
             yield f"lets the role {role!r} approve, which is not defined"
     for key in ("approval_seconds", "confirm_seconds", "execute_seconds"):
-        if not 0 < getattr(rule, key) < math.inf:
-            yield f"has {key} {getattr(rule, key)}: give a positive number"
+        if not 0 < getattr(rule, key) <= _MAX_SECONDS:
+            yield f"has {key} {getattr(rule, key)}: give a positive number, at most a year"
     for name, limit in rule.limits.items():
         bounds = (limit.low, limit.high, limit.max_change)
         if any(bound is not None and not math.isfinite(bound) for bound in bounds):
