@@ -77,8 +77,8 @@ DEFINITION = SourceDefined(
 NAMES = tuple(tag.name for tag in DEFINITION.tags)
 
 
-def _step(name: str, value: Scalar, verify: Verify = Verify()) -> Step:
-    return Step(property=name, value=value, verify=verify)
+def _step(name: str, value: Scalar, verify: Verify | None = None) -> Step:
+    return Step(property=name, value=value, verify=verify or Verify())
 
 
 _RPM = {"RPM": Argument(type="number", unit="rpm", low=0, high=3000)}
@@ -125,14 +125,14 @@ def start() -> datetime:
     return from_nanoseconds(START_NS)
 
 
-def policy(keys: Keys, *, revision: int = 1, previous: Digest = Digest("")) -> bytes:
+def policy(keys: Keys, *, revision: int = 1, previous: str = "") -> bytes:
     """A signed policy: alice may do everything, a hot pump is not sped up, Stop is safe."""
     document = Policy(
         schema=SCHEMA,
         id="demo-policy",
         audience=SITE,
         revision=revision,
-        previous=previous,
+        previous=Digest(previous),
         not_before=start() - timedelta(days=1),
         expires=start() + timedelta(days=30),
         model=PLANT.digest,

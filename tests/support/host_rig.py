@@ -98,7 +98,7 @@ class Rig:
         self.task = asyncio.create_task(self.host.run())
 
     async def _refresh(self) -> bool:
-        return await refresh(self.bus, self.in_force, self.ground.now())
+        return await refresh(self.bus, self.in_force)
 
     async def _observe(self, tags: object) -> Observation:
         inputs = tuple(

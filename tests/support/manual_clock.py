@@ -63,5 +63,5 @@ async def calm() -> None:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition in real time. Raises: TimeoutError beyond the bound."""
     async with asyncio.timeout(BOUND_SECONDS):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - any condition of a test
             await asyncio.sleep(0.002)

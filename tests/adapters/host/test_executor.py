@@ -8,8 +8,9 @@ from typing import TypeAlias
 import msgspec
 import pytest
 
+from plantops.adapters.host.standing import Generations, Standing
 from plantops.events import Event
-from plantops.events.base import Digest, PrincipalName, SourceName
+from plantops.events.base import Digest, PrincipalName, SourceName, from_nanoseconds
 from plantops.events.commands import (
     CommandClaimed,
     CommandExecuted,
@@ -25,7 +26,7 @@ from plantops.events.operations import MessageBuried, PolicyPublished
 from plantops.flow.signing import Signer
 from support.host_ground import ME, RUN, SETPOINT, SITE, SPEED, TEMPERATURE, Ground, policy
 from support.host_rig import Notary, Rig, device
-from support.manual_clock import calm, until
+from support.manual_clock import ManualClock, calm, until
 
 Order: TypeAlias = CommandPermitted | SafePermitted
 
@@ -44,6 +45,10 @@ async def only(rig: Rig, *kinds: type[Event]) -> Event:
 def changed(order: Order, **changes: object) -> Order:
     permit = msgspec.structs.replace(order.permit, **changes)
     return msgspec.structs.replace(order, permit=permit)
+
+
+def simulation(order: Order) -> SimulationOrdered:
+    return SimulationOrdered(site=SITE, command=order.command, permit=order.permit, decision=order.decision)
 
 
 async def test_a_permit_is_claimed_audited_written_and_proved(tmp_path: Path) -> None:
@@ -474,7 +479,7 @@ async def test_an_outcome_on_the_disk_survives_a_crash_and_is_told_instead_of_un
     assert isinstance(await only(again), CommandExecuted)
     await ground.clock.advance(60.0)
     assert len(ground.told(*FINALS)) == 1
-    assert not list(tmp_path.glob("*.jsonl"))
+    assert not list(tmp_path.glob("*.jsonl"))  # noqa: ASYNC240 - a test may block
     await again.stop()
 
 
@@ -576,3 +581,54 @@ async def test_the_records_of_a_late_audit_do_not_hold_up_the_outcome(tmp_path: 
     rig.device.values[SPEED] = 1200.0
     assert isinstance(await only(rig), CommandExecuted)
     await rig.stop()
+
+
+@pytest.mark.parametrize(
+    ("is_ours", "seconds", "heard", "reason"),
+    [(True, 1, 0, ""), (False, 1, 0, "lease"), (True, 16, 0, "ran out"), (True, 1, 1, "overtaken")],
+)
+async def test_at_the_moment_of_the_write_lease_time_and_generation_count(
+    is_ours: bool, seconds: float, heard: int, reason: str
+) -> None:
+    ground = Ground()
+    order = ground.order("SetSpeed", {"RPM": 1200.0})
+    await ground.say(order)
+    stored = await ground.gate_bus.last("COMMANDS", f"cmd.{SITE}.permitted.gate.*")
+    assert stored is not None
+    generations = Generations()
+    standing = Standing(
+        order.permit,
+        stored,
+        bus=ground.bus(),
+        trust=ground.in_force,
+        clock=ground.clock,
+        generations=generations,
+        is_ours=lambda: is_ours,
+    )
+    generations.raise_to(order.permit.asset, heard)
+    await ground.clock.advance(seconds)
+    assert reason in standing.void()
+    assert bool(standing.void()) == bool(reason)
+
+
+async def test_a_clock_that_lags_prolongs_no_permit() -> None:
+    ground = Ground()
+    order = ground.order("SetSpeed", {"RPM": 1200.0})
+    await ground.say(order)
+    stored = await ground.gate_bus.last("COMMANDS", f"cmd.{SITE}.permitted.gate.*")
+    assert stored is not None
+    late = msgspec.structs.replace(
+        order.permit, not_after=from_nanoseconds(stored.time_ns) - timedelta(seconds=1)
+    )
+    lagging = ManualClock()
+    lagging.now_ns = lambda: 0  # type: ignore[method-assign]  # 1970
+    standing = Standing(
+        late,
+        stored,
+        bus=ground.bus(),
+        trust=ground.in_force,
+        clock=lagging,
+        generations=Generations(),
+        is_ours=lambda: True,
+    )
+    assert "ran out" in standing.void()

@@ -32,7 +32,7 @@ def framer() -> Framer:
 
 
 def seen(frames: list[TagFrame]) -> list[tuple[str, object, int]]:
-    found = []
+    found: list[tuple[str, object, int]] = []
     for frame in frames:
         resolved = resolve(decode_frame(encode_frame(frame)), DEFINITION)
         found += [(name, value, quality) for name, value, quality, _time in resolved.samples()]

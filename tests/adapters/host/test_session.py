@@ -191,7 +191,7 @@ async def test_a_subscription_tells_everything_anew_after_an_absence_of_the_brok
     rig.bus.reconnect()
     await rig.ground.clock.advance(5.0)
     live = [frame for frame in rig.seen() if not frame.historical]
-    assert {name: value for name, value, _q, _t in live[-1].samples()}["speed"] == 9.0
+    assert {str(name): value for name, value, _q, _t in live[-1].samples()}["speed"] == 9.0
     await rig.stop()
 
 

@@ -73,8 +73,9 @@ class Lease:
                     if last.sequence != watched:
                         watched, since = last.sequence, self._clock.monotonic()
                         on_wait(held)
-                    if self._clock.monotonic() - since < held.ttl_seconds:
-                        await self._clock.sleep(min(held.ttl_seconds, self._ttl) / 3)
+                    left = held.ttl_seconds - (self._clock.monotonic() - since)
+                    if left > 0:
+                        await self._clock.sleep(min(left, self._ttl / 3))
                         continue
                 if await self._take(last, held):
                     return self.epoch
