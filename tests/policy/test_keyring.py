@@ -45,6 +45,7 @@ RIGHT = {
     "approval.received": ("gate", "approval.demo.bob.c1"),
     "timer.fired": ("clock", "timer.demo.gate"),
     "checkpoint.signed": ("notary", "checkpoint.demo"),
+    "checkpoint.refused": ("notary", "checkpoint.demo"),
 }
 for _type in EVENT_TYPES:
     if _type.startswith("command.") and _type not in RIGHT:

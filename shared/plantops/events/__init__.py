@@ -37,6 +37,7 @@ AnyEvent: TypeAlias = (
     | operations.PolicyPublished
     | operations.TimerFired
     | operations.CheckpointSigned
+    | operations.CheckpointRefused
     | operations.MessageBuried
 )
 """Every event with a JSON form. Tag frames have their own encoding (`events.frames`)."""

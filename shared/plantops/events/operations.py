@@ -40,6 +40,20 @@ class CheckpointSigned(Event, frozen=True, tag="checkpoint.signed"):
     findings: int = 0
 
 
+class CheckpointRefused(Event, frozen=True, tag="checkpoint.refused"):
+    """The notary signs no more: the audit stream has a gap, went back, or is another one than before.
+
+    `kind` is the ledger's finding, `index` the record from which on it shows (None: no single one), `note`
+    the last checkpoint that was signed ("" before the first).
+    """
+
+    site: SiteName
+    kind: str
+    detail: str
+    index: int | None
+    note: str
+
+
 class MessageBuried(Event, frozen=True, tag="message.buried"):
     """A process could not use a message and went on without it. `data` is Base64, cut at 32 KiB."""
 

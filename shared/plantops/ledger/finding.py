@@ -33,6 +33,8 @@ class FindingKind(StrEnum):
     SHRUNK = "shrunk"
     FORKED = "forked"
     OTHER_ROOT = "other_root"
+    # A running log
+    UNCOVERED = "uncovered"  # stored long ago, and still no checkpoint covers it
 
 
 class Finding(msgspec.Struct, frozen=True):

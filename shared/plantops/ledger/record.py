@@ -73,11 +73,18 @@ class RecordChecker:
 
     def check(self, index: int, subject_writer: str | None, stored: bytes) -> tuple[Finding, ...]:
         """Check the record at leaf `index`; `subject_writer` is None when the subject is not known."""
+        return self.place(
+            index, subject_writer, stored, believe(index, subject_writer, stored, self._trusted)
+        )
+
+    def place(
+        self, index: int, subject_writer: str | None, stored: bytes, record: AuditRecord | Finding
+    ) -> tuple[Finding, ...]:
+        """As `check`, with what `believe` said of these bytes (it may have been asked elsewhere)."""
         findings: list[Finding] = []
         if index != self.next_index:
             findings.append(_stream_gap(index, self.next_index, subject_writer or ""))
         self.next_index = max(self.next_index, index + 1)
-        record = self._believed(index, subject_writer or "", stored)
         if isinstance(record, Finding):
             return (*findings, record)
         if subject_writer is not None and subject_writer != record.writer:
@@ -85,27 +92,6 @@ class RecordChecker:
             findings.append(Finding(FindingKind.WRITER_MISMATCH, index, record.writer, detail))
         findings.extend(self._follow(index, record, stored))
         return tuple(findings)
-
-    def _believed(self, index: int, subject_writer: str, stored: bytes) -> AuditRecord | Finding:
-        try:
-            envelope, record = _read_unverified(stored)
-        except MalformedEnvelope as error:
-            return Finding(FindingKind.MALFORMED, index, subject_writer, f"record {index}: {error}")
-        try:
-            dsse.open_envelope(
-                envelope, expected_type=RECORD_TYPE, trusted=self._trusted.get(record.writer, {})
-            )
-        except MalformedEnvelope as error:
-            kind, detail = FindingKind.MALFORMED, error.message
-        except SignatureInvalid as error:
-            kind, detail = FindingKind.BAD_SIGNATURE, error.message
-        except UntrustedKey as error:
-            kind, detail = FindingKind.UNTRUSTED_SIGNER, error.message
-        else:
-            return record
-        return Finding(
-            kind, index, record.writer, f"record {index}, said to be of {record.writer!r}: {detail}"
-        )
 
     def _follow(self, index: int, record: AuditRecord, stored: bytes) -> Iterator[Finding]:
         head = self.heads.get(record.writer, BEGINNING)
@@ -123,6 +109,25 @@ class RecordChecker:
             )
             yield Finding(FindingKind.CHAIN_BROKEN, index, record.writer, detail)
         self.heads[record.writer] = Head(record.sequence, stored_hash(stored))
+
+
+def believe(index: int, subject_writer: str | None, stored: bytes, trusted: Trusted) -> AuditRecord | Finding:
+    """The record in these bytes, or why it cannot be believed; depends on nothing that came before."""
+    try:
+        envelope, record = _read_unverified(stored)
+    except MalformedEnvelope as error:
+        return Finding(FindingKind.MALFORMED, index, subject_writer or "", f"record {index}: {error}")
+    try:
+        dsse.open_envelope(envelope, expected_type=RECORD_TYPE, trusted=trusted.get(record.writer, {}))
+    except MalformedEnvelope as error:
+        kind, detail = FindingKind.MALFORMED, error.message
+    except SignatureInvalid as error:
+        kind, detail = FindingKind.BAD_SIGNATURE, error.message
+    except UntrustedKey as error:
+        kind, detail = FindingKind.UNTRUSTED_SIGNER, error.message
+    else:
+        return record
+    return Finding(kind, index, record.writer, f"record {index}, said to be of {record.writer!r}: {detail}")
 
 
 @dataclass(frozen=True)

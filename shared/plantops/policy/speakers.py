@@ -57,6 +57,7 @@ SPEAKERS: Final[Mapping[str, Speaker]] = MappingProxyType(
         "command.outcome_unknown": _EXECUTOR,
         "timer.fired": Speaker("timer", "timer.{site}.*"),
         "checkpoint.signed": Speaker("notary", "checkpoint.{site}"),
+        "checkpoint.refused": Speaker("notary", "checkpoint.{site}"),
         # The envelope inside carries the root's own signatures; every reader verifies those.
         "policy.published": Speaker(""),
         # Tells of bytes that could not be used; nothing is ever decided by it.

@@ -1,0 +1,106 @@
+"""The names in our checkpoints, and reading them from their stream.
+
+The note is signed as `plantops/<site>`; the origin adds the log's random id, so that a log that was deleted
+and created again is another one.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from plantops.events import EventUnreadable, decode
+from plantops.events.operations import CheckpointRefused, CheckpointSigned
+from plantops.events.subjects import checkpoint as checkpoint_subject
+from plantops.flow.bus import Bus, Stored
+from plantops.ledger import checkpoint, note
+from plantops.ledger.checkpoint import Checkpoint
+from plantops.ledger.keys import VerifyKey
+from plantops.ledger.note import NoteKey
+from plantops.runtime.errors import IntegrityError, MalformedEnvelope, TrustError, UntrustedKey
+
+STREAM: Final = "CHECKPOINTS"
+_LOG_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
+def key_name(site: str) -> str:
+    """The name under which a site's notary signs."""
+    return f"plantops/{site}"
+
+
+def new_origin(site: str) -> str:
+    """A name that no log had before."""
+    return f"{key_name(site)}/{secrets.token_hex(16)}"
+
+
+def open_checkpoint(signed: bytes, site: str, keys: Sequence[VerifyKey]) -> Checkpoint:
+    """The checkpoint of a log of this site, signed by one of `keys`.
+
+    Raises: TrustError when it is none, of another site, or signed by nobody here.
+    """
+    if not keys:
+        raise UntrustedKey(f"no key of a notary of {site!r} is known: give one to a process in the policy")
+    for number, key in enumerate(keys, 1):
+        try:
+            text = note.open_note(signed, NoteKey(key_name(site), key))
+            break
+        except UntrustedKey:
+            if number == len(keys):
+                raise
+    found = checkpoint.parse(text)
+    name, _, log_id = found.origin.rpartition("/")
+    if name != key_name(site) or _LOG_ID.fullmatch(log_id) is None:
+        raise MalformedEnvelope(f"the checkpoint is of {found.origin!r}, no log of site {site!r}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What stands on the stream: its sequence, the last signed note, and whether signing was refused."""
+
+    sequence: int
+    note: bytes
+    refused: CheckpointRefused | None = None
+
+
+def read_noted(stored: Stored) -> Noted:
+    """Raises: IntegrityError when it is no event of a notary."""
+    try:
+        event = decode(stored.data)
+    except EventUnreadable as error:
+        raise _stranger(stored, str(error)) from error
+    match event:
+        case CheckpointSigned():
+            return Noted(stored.sequence, event.note.encode())
+        case CheckpointRefused():
+            return Noted(stored.sequence, event.note.encode(), event)
+        case _:
+            raise _stranger(stored, f"it is a {type(event).__name__}")
+
+
+async def last_noted(bus: Bus, site: str) -> Noted:
+    """The newest; sequence 0 and no note before the first. Raises: IntegrityError, BrokerUnavailable."""
+    stored = await bus.last(STREAM, checkpoint_subject(site))
+    return Noted(0, b"") if stored is None else read_noted(stored)
+
+
+def trusted_checkpoint(noted: Noted, site: str, keys: Sequence[VerifyKey]) -> Checkpoint | None:
+    """Its checkpoint, None before the first. Raises: IntegrityError when it cannot be believed."""
+    if not noted.note:
+        return None
+    try:
+        return open_checkpoint(noted.note, site, keys)
+    except TrustError as error:
+        raise IntegrityError(
+            f"checkpoint {noted.sequence} of {STREAM} is not believed: {error.message}", path=STREAM
+        ) from error
+
+
+def _stranger(stored: Stored, why: str) -> IntegrityError:
+    return IntegrityError(
+        f"message {stored.sequence} on {stored.subject!r} is no checkpoint ({why}): look who wrote it",
+        path=stored.stream,
+    )
