@@ -1,4 +1,4 @@
-"""The connection under real rights: what is forbidden ends it, what breaks mends, what is granted is enough."""
+"""The connection under real rights: what is forbidden ends it, what breaks mends, what it has is enough."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from plantops.flow.shell import Shell
 from plantops.flow.signing import Signer
 from plantops.flow.trust import TrustAll
 from plantops.ledger.keys import SigningKey
-from plantops.runtime.errors import BrokerError, BrokerUnavailable
+from plantops.runtime.errors import BrokerError, BrokerUnavailable, Conflict
 from plantops.runtime.nkey import NKey
 from support.counter import Counter, Tally, came_up
 from support.nats import Broker, StartBroker, until
@@ -101,6 +101,19 @@ async def test_the_shell_needs_no_right_beyond_those_declared(nats_server: Start
     assert (await bus.last("DEAD", "dead.counter")) is not None
     await bus.close()
     await feeder.close()
+
+
+async def test_audit_records_cross_the_account_border_one_by_one_and_in_batches(
+    nats_server: StartBroker,
+) -> None:
+    broker = await nats_server([ProcessSpec("gate", audits=True)])
+    bus = await login(broker, "gate")
+    record = Message("audit.demo.gate", b"{}")
+    assert await bus.publish(record, stream="AUDIT", expected_last=0) == 1
+    assert await bus.publish_batch([record] * 3, stream="AUDIT", expected_last=1) == 4
+    with pytest.raises(Conflict):
+        await bus.publish(record, stream="AUDIT", expected_last=1)
+    await bus.close()
 
 
 async def test_a_broken_connection_is_told_once_and_mends_itself(server_stage: ServerStage) -> None:

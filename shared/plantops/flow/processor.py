@@ -32,7 +32,8 @@ class Recorded:
 
     `time_ns` is the broker's clock, clamped so that it never falls within a stream; for an own event it
     is the time of the input that caused it. `signer` is the principal whose signature was verified,
-    empty where the event needs none. `id` is the event's identity.
+    empty where the event needs none; for an own event it is the processor itself. `id` is the event's
+    identity.
     """
 
     stream: str
