@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -125,7 +125,7 @@ def start() -> datetime:
     return from_nanoseconds(START_NS)
 
 
-def policy(keys: Keys, *, revision: int = 1, previous: str = "") -> bytes:
+def policy(keys: Keys, *, revision: int = 1, previous: str = "", plant: Plant = PLANT) -> bytes:
     """A signed policy: alice may do everything, a hot pump is not sped up, Stop is safe."""
     document = Policy(
         schema=SCHEMA,
@@ -134,8 +134,8 @@ def policy(keys: Keys, *, revision: int = 1, previous: str = "") -> bytes:
         revision=revision,
         previous=Digest(previous),
         not_before=start() - timedelta(days=1),
-        expires=start() + timedelta(days=30),
-        model=PLANT.digest,
+        expires=start() + timedelta(days=36_500),
+        model=plant.digest,
         principals={
             "gate": Principal(kind="process", keys=(keys.gate.public.to_base64(),), roles=("gate",)),
             ME: Principal(kind="process", keys=(keys.adapter.public.to_base64(),), roles=("executor",)),
@@ -157,7 +157,8 @@ def policy(keys: Keys, *, revision: int = 1, previous: str = "") -> bytes:
 class Ground:
     """The broker with all streams, the policy in force, and the gate's voice."""
 
-    def __init__(self) -> None:
+    def __init__(self, plant: Plant = PLANT) -> None:
+        self.plant = plant
         self.clock = ManualClock()
         self.keys = Keys()
         self.broker = MemoryBroker(clock=self.clock.now_ns)
@@ -187,7 +188,7 @@ class Ground:
             site=SITE, version=1, policy=RootRole(keys=(self.keys.root.public.to_base64(),), threshold=1)
         )
         in_force = InForce(root, SITE)
-        in_force.offer(policy(self.keys), start())
+        in_force.offer(policy(self.keys, plant=self.plant), start())
         return in_force
 
     def bus(self) -> MemoryBus:
@@ -208,11 +209,11 @@ class Ground:
             signed=True,
             issued_at=self.now(),
             expires_at=self.now() + timedelta(seconds=60),
-            model=PLANT.digest,
+            model=self.plant.digest,
         )
         seen = ObservedInput(tag=TagName("temperature"), value=40.0, quality=192, age_seconds=0.1)
         observation = Observation(at=self.now(), inputs=(seen,))
-        return judge(self.in_force.verified, PLANT, request, observation, self.now(), stage="request")
+        return judge(self.in_force.verified, self.plant, request, observation, self.now(), stage="request")
 
     def permit(
         self,
@@ -222,7 +223,7 @@ class Ground:
         seconds: float = 15.0,
     ) -> Permit:
         """What the gate's own code would make of the decision."""
-        source, writes = writes_of(PLANT, PUMP, decision.operation, decision.arguments)
+        source, writes = writes_of(self.plant, PUMP, decision.operation, decision.arguments)
         return Permit(
             site=SITE,
             source=source,
@@ -296,7 +297,3 @@ def is_complete(delivered: Sequence[int], gaps: Iterable[tuple[int, int]], produ
     """Whether each of 1..produced was delivered once or lies in a gap, and none is both."""
     missing = [number for first, last in gaps for number in range(first, last + 1)]
     return sorted([*delivered, *missing]) == list(range(1, produced + 1))
-
-
-def utc() -> datetime:
-    return datetime.now(UTC)
