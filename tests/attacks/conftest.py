@@ -17,6 +17,8 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A running plant with streams; connections belong to the test that opens them."""
     folder: Path = tmp_path_factory.mktemp("attacked") / "broker"
     broker = Broker(folder, SPECS, PERSONS)
-    asyncio.run(broker.start())
-    yield broker
-    asyncio.run(broker.server.stop())
+    try:
+        asyncio.run(broker.start())
+        yield broker
+    finally:
+        asyncio.run(broker.server.stop())
