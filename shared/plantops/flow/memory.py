@@ -6,6 +6,7 @@ For tests and for a single process without a server. The same suite runs on it a
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -246,7 +247,6 @@ class MemoryBus:
         self._running.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscriptions: list[MemorySubscription] = []
-        self._serial = 0
 
     @property
     def identity(self) -> str:
@@ -284,8 +284,7 @@ class MemoryBus:
         expected_last: int | None = None,
         expected_subject: str = "",
     ) -> int:
-        self._serial += 1
-        token = message_id or f"{id(self):x}.{self._serial}"
+        token = message_id or secrets.token_hex(12)
         marked = Message(message.subject, message.data, {**message.headers, MESSAGE_ID: token})
         for _attempt in range(_ATTEMPTS):
             await self.ready()
