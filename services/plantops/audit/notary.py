@@ -77,6 +77,8 @@ class Notary:
     def watch(self, sizes: Iterable[int]) -> None:
         """Remember the roots at these sizes while reading; what lies before the largest is forgotten."""
         self._watched = frozenset(sizes)
+        if self.size in self._watched:
+            self._roots[self.size] = self._tree.root()
 
     def take(self, records: Sequence[Stored], believed: Sequence[Believed]) -> list[Finding]:
         """Cover these records, `believed` as `signatures` says. Raises: LogDamaged at the first gap."""

@@ -126,7 +126,7 @@ class NotaryProcess:
         self._follow_policy(notary)
         if not self._is_known:
             await self._agree(notary, await last_noted(self.context.bus, self.context.site))
-        await self._read(notary, await self._state(notary))
+        await self._read(notary, (await self._state(notary)).last, sign=True)
         if notary.is_due(self._now() - self._signed_at):
             await self._sign(notary)
 
@@ -142,11 +142,12 @@ class NotaryProcess:
         last = trusted_checkpoint(noted, self.context.site, self._keys())
         marks = self._memory.marks(last, notary.size)
         notary.watch(mark.size for mark in marks)
-        await self._read(notary, await self._state(notary), sign=False)
+        restored, state = notary.size, await self._state(notary)
+        await self._read(notary, min(state.last, max((mark.size for mark in marks), default=0)))
         for mark in marks:
             notary.agree(mark)
         self._last, self._is_known = noted.sequence, True
-        self._saved_size = notary.size
+        self._saved_size = restored
         self.notary = notary
         log.info("notary.started", size=notary.size, origin=notary.origin, findings=notary.findings)
 
@@ -165,19 +166,20 @@ class NotaryProcess:
         notary.check_extent(state.first, state.last)
         return state
 
-    async def _read(self, notary: Notary, state: StreamState, *, sign: bool = True) -> None:
-        while notary.size < state.last:
-            limit = min(READ_RECORDS, state.last - notary.size)
+    async def _read(self, notary: Notary, last: int, *, sign: bool = False) -> None:
+        """Cover the records up to sequence `last`; with `sign` a backlog is signed in parts."""
+        while notary.size < last:
+            limit = min(READ_RECORDS, last - notary.size)
             records = await self.context.bus.history("AUDIT", ">", notary.size + 1, limit)
             if not records:
-                detail = f"records {notary.size} to {state.last - 1} of AUDIT are gone"
+                detail = f"records {notary.size} to {last - 1} of AUDIT are gone"
                 raise LogDamaged(Finding(FindingKind.STREAM_GAP, notary.size, "", detail))
             found = notary.take(records, await self._believer.believe(records, notary.trusted))
             for finding in found[:_TOLD]:
                 log.error("notary.bad_record", kind=finding.kind, index=finding.index, detail=finding.detail)
             if len(found) > _TOLD:
                 log.error("notary.bad_records", more=len(found) - _TOLD)
-            if sign and notary.size < state.last and notary.is_due(0):
+            if sign and notary.size < last and notary.is_due(0):
                 await self._sign(notary)
 
     async def _sign(self, notary: Notary) -> None:
@@ -208,7 +210,7 @@ class NotaryProcess:
                 raise LogDamaged(Finding(FindingKind.CHECKPOINT_MISSING, None, "", detail))
         else:
             if found.size > notary.size:
-                await self._read(notary, await self._state(notary), sign=False)
+                await self._read(notary, (await self._state(notary)).last)
             self._accept(notary, found)
         self._last, self._is_known = noted.sequence, True
 
