@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from plantops.adapters.host.process import spec
-from plantops.audit.notary_process import auditor_spec, notary_spec
+from plantops.audit.specs import auditor_spec, notary_spec
 from plantops.deployment.folder import SiteFolder
 from plantops.deployment.site import Site
 from plantops.flow.accounts import Plant as Logins

@@ -17,7 +17,7 @@ import structlog
 
 from plantops.adapters.host.process import SourceHost, process_name
 from plantops.adapters.host.rules import PolicyRules
-from plantops.audit.notary_process import run_notary
+from plantops.audit.notary_process import NotaryProcess
 from plantops.deployment.initialise import PASSPHRASE_FILE
 from plantops.deployment.policies import read_envelope
 from plantops.deployment.runtime_file import overrides, read_running
@@ -35,7 +35,7 @@ from plantops.gate.timer import run_timer
 from plantops.ledger.keys import SigningKey
 from plantops.policy.in_force import InForce
 from plantops.policy.verify import load_root
-from plantops.runtime.errors import BrokerError, SettingsError
+from plantops.runtime.errors import BrokerError, PolicyRejected, SettingsError
 from plantops.runtime.nkey import NKey
 from plantops.runtime.secrets import Secret, SecretStore, resolve_secret
 from plantops.twin.process import run_twin
@@ -103,7 +103,7 @@ class Runner:
             "twin": lambda: run_twin(context),
             "gate": lambda: run_gate(context, load_root(folder.trust_root)),
             "timer": lambda: run_timer(context),
-            "notary": lambda: run_notary(context, folder.policy_envelope),
+            "notary": lambda: self._notary(context),
         }
         if name not in works:
             raise SettingsError(
@@ -138,6 +138,11 @@ class Runner:
             state=state,
             auditor=auditor,
         )
+
+    async def _notary(self, context: Context) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(NotaryProcess(context).run())
+            group.create_task(_follow_file(self.site, context.in_force))
 
     def _fatal(self, error: BrokerError) -> None:
         log.error("broker.refuses", error=str(error))
@@ -183,6 +188,20 @@ class Runner:
         for result in results:
             if isinstance(result, Exception):
                 raise result
+
+
+async def _follow_file(site: Site, in_force: InForce) -> None:
+    """The audit account does not see the plant's streams: the notary follows the envelope's file."""
+    told = ""
+    while True:
+        await asyncio.sleep(1.0)
+        try:
+            if in_force.offer(read_envelope(site.folder), datetime.now(UTC)):
+                log.info("policy.in_force", digest=in_force.verified.digest if in_force.verified else "")
+        except (PolicyRejected, SettingsError) as error:
+            if str(error) != told:
+                told = str(error)
+                log.warning("policy.rejected", reason=told)
 
 
 def process_names(site: Site) -> tuple[str, ...]:
