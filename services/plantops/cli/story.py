@@ -224,7 +224,7 @@ class Story:
             return tags[0] if tags else None
 
         found = await self._poll(look, lambda tag: tag is not None and holds(tag), f"{name} {what}")
-        assert found is not None
+        assert isinstance(found, TagState)
         return found
 
     @staticmethod

@@ -121,7 +121,7 @@ class ColumnsDump(msgspec.Struct):
 
     definition: SourceDefined
     values: dict[str, bytes]
-    texts: dict[int, str]
+    texts: list[tuple[int, str]]
     rest: dict[str, bytes]
 
 
@@ -140,7 +140,7 @@ def dump_columns(columns: Columns) -> ColumnsDump:
     return ColumnsDump(
         definition=columns.definition,
         values={kind: array.tobytes() for kind, array in columns.values.items()},
-        texts=dict(sorted(columns.texts.items())),
+        texts=sorted(columns.texts.items()),
         rest={name: getattr(columns, name).tobytes() for name in _REST},
     )
 
@@ -152,7 +152,7 @@ def load_columns(dump: ColumnsDump) -> Columns:
         raise ValueError("the snapshot holds other columns than this version")
     for kind in NUMERIC:
         _fill(columns.values[kind], dump.values[kind], DTYPES[kind])
-    columns.texts = dump.texts
+    columns.texts = dict(dump.texts)
     for name, dtype in _REST.items():
         _fill(getattr(columns, name), dump.rest[name], dtype)
     return columns
