@@ -27,7 +27,7 @@ from support.gate_samples import MODEL, OPC1, PLANT, PLC1, POLICY, PUMP, SITE, V
 @pytest.mark.parametrize(("operation", "value"), [("SetPosition", 40.0), ("Mark", 1.0)])
 def test_permits_low_and_medium_at_once_naming_the_exact_writes(operation: str, value: float) -> None:
     story = Story()
-    arguments = {"PERCENT": value} if operation == "SetPosition" else {}
+    arguments: dict[str, Scalar] = {"PERCENT": value} if operation == "SetPosition" else {}
     command = story.ask(operation, arguments, asset=VALVE, actor="agent", on_behalf_of=("alice",))
     permit = story.only(CommandPermitted).permit
     assert permit.writes == (Write(tag=TagName("opc1.command"), value=value),)
