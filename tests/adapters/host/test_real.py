@@ -65,8 +65,10 @@ class Real:
     device: RunningDevice
     gate: Bus
     fatal: list[BrokerError]
+    running: asyncio.Task[None]
 
     async def frames(self) -> list[TagFrame]:
+        ended_well(self.running)
         stored = await self.gate.history("TAGS", f"tag.{SITE}.{SOURCE}", 1, 10_000)
         return [decode_frame(one.data) for one in stored]
 
@@ -77,6 +79,13 @@ class Real:
     async def ask(self, area: str, question: bytes) -> bytes:
         client = await self.broker.connect("alice")
         return (await client.request(f"{area}.{SITE}.{SOURCE}", question, timeout=5)).data
+
+
+def ended_well(running: asyncio.Task[None]) -> None:
+    """Tell at once why a host gave up, instead of waiting for its frames."""
+    if running.done():
+        running.result()
+        raise AssertionError("the host ended by itself")
 
 
 async def nothing(tags: Sequence[TagName]) -> Observation:
@@ -122,8 +131,8 @@ async def real(nats_server: StartBroker, folder: Path) -> AsyncIterator[Real]:
         )
         running = asyncio.create_task(host.run())
         try:
-            yield Real(ground, broker, device, buses[1], fatal)
-            assert not running.done()
+            yield Real(ground, broker, device, buses[1], fatal, running)
+            ended_well(running)
         finally:
             stopping.set()
             await running

@@ -8,9 +8,11 @@ import structlog
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from plantops.adapters.host.services import BrowseTold
 from plantops.events import decode
 from plantops.events.frames import Sample
 from plantops.events.quality import Quality
+from plantops.events.queries import read_answer
 from plantops.events.sources import GapRecorded, SourceLost, SourceUp
 from plantops.events.tags import SourceDefined
 from support.host_ground import DEFINITION, NAMES, SETPOINT, SPEED, Ground
@@ -233,3 +235,27 @@ async def test_a_clean_stop_delivers_what_is_left_and_frees_the_source(tmp_path:
     assert second.owners[-1] == "second"
     assert ground.told(GapRecorded, stream="SOURCES") == []
     await second.stop()
+
+
+async def test_a_broker_that_is_still_starting_and_knows_no_stream_ends_nothing(tmp_path: Path) -> None:
+    rig = await Rig(tmp_path).up()
+    streams = dict(rig.ground.broker.streams)
+    rig.ground.broker.streams.clear()
+    await rig.ground.clock.advance(20.0)
+    assert not rig.task.done()
+    rig.ground.broker.streams.update(streams)
+    await rig.ground.clock.advance(10.0)
+    numbers = sorted(frame.sequence for frame in rig.seen())
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) > 25
+    await rig.stop()
+
+
+async def test_browsing_is_answered_from_the_device_and_bounded(tmp_path: Path) -> None:
+    rig = await Rig(tmp_path).up()
+    asker = rig.ground.broker.bus("cli")
+    reply = await asker.request("browse.demo.plc1", b'{"limit": 3}', timeout=1.0)
+    told = read_answer(reply.data, BrowseTold)
+    assert isinstance(told, BrowseTold)
+    assert ([one.address for one in told.found], told.is_complete) == (["0", "1", "2"], False)
+    await rig.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.clock import Clock
 from plantops.events import EventUnreadable, decode, subjects
 from plantops.events.base import CommandId, SiteName
@@ -93,7 +94,7 @@ class Claims:
                 await self._bus.publish(message, stream="COMMANDS", expected_last=0, expected_subject=rivals)
             except Conflict:
                 return claim if await self._is_answer_late(permit, message.data) else None
-            except BrokerUnavailable:
+            except AWAY:
                 self._unanswered.add(permit.command)
                 await self._clock.sleep(_RETRY_SECONDS)
                 continue

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.clock import Clock
 from plantops.adapters.host.execution import (
     first_problem,
@@ -34,7 +35,7 @@ from plantops.events.commands import (
 )
 from plantops.events.frames import Sample
 from plantops.events.tags import SourceDefined
-from plantops.runtime.errors import BrokerUnavailable, DeviceError, WriteRejected
+from plantops.runtime.errors import DeviceError, WriteRejected
 
 Final: TypeAlias = CommandExecuted | CommandFailed | OutcomeUnknown
 
@@ -130,7 +131,7 @@ class Deeds:
         started = self._clock.monotonic()
         try:
             inputs = await self.look([*self._rules.needed(permit), write.tag], Lane.COMMAND)
-        except (DeviceError, BrokerUnavailable) as error:
+        except (DeviceError, *AWAY) as error:
             return replace(course, stopped=f"the inputs cannot be read: {error}")
         now = standing.now()
         decision = self._rules.judge(permit, Observation(at=now, inputs=inputs), now)
@@ -201,7 +202,7 @@ class Deeds:
         while True:
             try:
                 found = (await self.look([tag], lane))[0]
-            except (DeviceError, BrokerUnavailable) as error:
+            except (DeviceError, *AWAY) as error:
                 problem, is_unknown = f"{tag} cannot be read back: {error}", True
                 break
             if is_reached(write.value, found, write.tolerance):

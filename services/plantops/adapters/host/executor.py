@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 
 import structlog
 
+from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.claims import Claims
 from plantops.adapters.host.clock import Clock
 from plantops.adapters.host.deeds import Deeds, Final
@@ -45,7 +46,7 @@ from plantops.flow.dead import DeadLetters
 from plantops.flow.signing import Signer
 from plantops.flow.trust import Trust
 from plantops.policy.judge import decision_digest
-from plantops.runtime.errors import BrokerUnavailable, DeviceError, TrustError, WriteRejected
+from plantops.runtime.errors import DeviceError, TrustError, WriteRejected
 
 log = structlog.get_logger()
 
@@ -107,7 +108,7 @@ class Executor:
             while True:
                 try:
                     delivered = await reader.fetch(_FETCH, _FETCH_SECONDS)
-                except BrokerUnavailable:
+                except AWAY:
                     await self._clock.sleep(_RETRY_SECONDS)
                     continue
                 for stored in () if self._is_closing else delivered:
@@ -123,7 +124,7 @@ class Executor:
         while True:
             try:
                 return await self._bus.reader("COMMANDS", consumer)
-            except BrokerUnavailable:
+            except AWAY:
                 await self._clock.sleep(_RETRY_SECONDS)
 
     async def _handle(self, reader: Reader, stored: Stored) -> None:
@@ -133,7 +134,7 @@ class Executor:
             if order is not None and not await self._serve(order, stored, reader):
                 return
             await reader.ack(stored)
-        except BrokerUnavailable as error:
+        except AWAY as error:
             log.info("permit.postponed", subject=stored.subject, cause=str(error))
 
     async def _serve(self, order: Order, stored: Stored, reader: Reader) -> bool:
@@ -224,7 +225,7 @@ class Executor:
         async with self._assets[permit.asset]:
             try:
                 await self._auditor.append(kind, claim, command=permit.command)
-            except BrokerUnavailable as error:
+            except AWAY as error:
                 return _not_done(permit, f"the audit did not acknowledge the claim: {error}")
             return await self._deeds.normal(permit, standing)
 
@@ -233,7 +234,7 @@ class Executor:
         log.info("command.ended", command=permit.command, outcome=event_type(final))
         try:
             await self._auditor.append(event_type(final), final, command=permit.command)
-        except BrokerUnavailable as error:
+        except AWAY as error:
             # The auditor keeps the record and stores it later; the outcome itself is on its stream.
             log.warning("audit.late", command=permit.command, cause=str(error))
 
@@ -262,7 +263,7 @@ class Executor:
                 observation = Observation(at=standing.now(), inputs=inputs)
         except WriteRejected as error:
             problem = f"the device would refuse it: {error.message}"
-        except (DeviceError, BrokerUnavailable) as error:
+        except (DeviceError, *AWAY) as error:
             problem = f"the plant cannot be read: {error}"
         return DryRunDone(
             site=permit.site,
@@ -293,7 +294,7 @@ class Executor:
                 await self._clock.sleep(_KEEP_SECONDS)
                 try:
                     await reader.in_progress(stored)
-                except BrokerUnavailable:
+                except AWAY:
                     continue
 
         task = asyncio.create_task(keep())

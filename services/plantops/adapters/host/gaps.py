@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.clock import Clock
 from plantops.adapters.host.framing import sample_count
 from plantops.events import decode, subjects
@@ -12,7 +13,7 @@ from plantops.events.sources import GapCause, GapRecorded
 from plantops.events.tags import TagFrame
 from plantops.flow.bus import Bus
 from plantops.flow.signing import Signer
-from plantops.runtime.errors import BrokerUnavailable, Conflict
+from plantops.runtime.errors import Conflict
 
 _MAX_KEPT = 4096
 
@@ -92,7 +93,7 @@ class GapTeller:
                     self._telling = self._kept.popleft()
                 await self._store(self._telling)
                 self._telling = None
-        except BrokerUnavailable:
+        except AWAY:
             return
 
     async def _store(self, gap: GapRecorded) -> None:
@@ -112,7 +113,7 @@ class GapTeller:
                 )
             except Conflict:
                 self._expected = None
-            except BrokerUnavailable:
+            except AWAY:
                 self._expected = None
                 raise
             else:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import structlog
 
+from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.clock import Clock
 from plantops.events import decode, subjects
 from plantops.events.base import SiteName, SourceName
@@ -17,7 +18,7 @@ from plantops.events.frames import decode_frame
 from plantops.events.sources import LeaseTaken
 from plantops.flow.bus import Bus, Stored
 from plantops.flow.signing import Signer
-from plantops.runtime.errors import BrokerError, BrokerUnavailable, Conflict, Fenced, IntegrityError
+from plantops.runtime.errors import BrokerError, Conflict, Fenced, IntegrityError
 
 log = structlog.get_logger()
 
@@ -79,7 +80,7 @@ class Lease:
                         continue
                 if await self._take(last, held):
                     return self.epoch
-            except BrokerUnavailable:
+            except AWAY:
                 log.debug("lease.broker_away", source=self._source)
                 await self._clock.sleep(self._ttl / 3)
 
@@ -94,7 +95,7 @@ class Lease:
         asked_at = self._clock.monotonic()
         try:
             self._sequence = await self._publish(self._sequence, self.epoch)
-        except BrokerUnavailable:
+        except AWAY:
             return False
         except Conflict:
             return await self._recognise()
@@ -119,7 +120,7 @@ class Lease:
         """After a lost compare-and-set: an own renewal whose answer never came is no other owner."""
         try:
             last = await self._bus.last("SOURCES", self._subject)
-        except BrokerUnavailable:
+        except AWAY:
             return False
         found = None if last is None else _lease(last)
         if last is None or found is None or (found.owner, found.epoch) != (self._owner, self.epoch):

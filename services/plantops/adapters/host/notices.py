@@ -7,6 +7,7 @@ from collections import deque
 
 import structlog
 
+from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.clock import Clock
 from plantops.events import subjects
 from plantops.events.base import SiteName, SourceName
@@ -14,7 +15,6 @@ from plantops.events.sources import SourceLost, SourceUp
 from plantops.events.tags import SourceDefined, layout_of
 from plantops.flow.bus import Bus
 from plantops.flow.signing import Signer
-from plantops.runtime.errors import BrokerUnavailable
 
 log = structlog.get_logger()
 
@@ -68,7 +68,7 @@ class Notices:
         message = self._signer.message(subject, event, id=identity, time=self._clock.now_ns())
         try:
             await self._bus.publish(message, stream="SOURCES", message_id=identity)
-        except BrokerUnavailable:
+        except AWAY:
             await self._clock.sleep(_RETRY_SECONDS)
             return
         # Dropped for want of room while it was on its way.
@@ -87,7 +87,7 @@ async def publish_definition(bus: Bus, signer: Signer, clock: Clock, definition:
             if stored is not None and stored.data == message.data:
                 return
             await bus.publish(message, stream="DEFINITIONS")
-        except BrokerUnavailable:
+        except AWAY:
             await clock.sleep(_RETRY_SECONDS)
         else:
             return

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.clock import Clock
 from plantops.adapters.host.framing import as_history
 from plantops.adapters.host.gaps import GapTeller
@@ -24,7 +25,7 @@ from plantops.events.frames import decode_frame
 from plantops.events.tags import TagFrame
 from plantops.flow.bus import Bus
 from plantops.flow.signing import Signer
-from plantops.runtime.errors import BrokerUnavailable, Conflict, Fenced
+from plantops.runtime.errors import BrokerError, Conflict, Fenced
 
 log = structlog.get_logger()
 
@@ -189,7 +190,7 @@ class Outbox:
             self._expected = await self._bus.publish_batch(
                 messages, stream="TAGS", expected_last=self._expected
             )
-        except BrokerUnavailable as error:
+        except AWAY as error:
             self._say_away(error)
         except Conflict:
             pass
@@ -197,7 +198,7 @@ class Outbox:
             return True
         try:
             return await self._is_stored(tail)
-        except BrokerUnavailable:
+        except AWAY:
             return False
 
     async def _is_stored(self, tail: int) -> bool:
@@ -234,7 +235,7 @@ class Outbox:
             owned=self._source,
         )
 
-    def _say_away(self, error: BrokerUnavailable) -> None:
+    def _say_away(self, error: BrokerError) -> None:
         if not self._is_away:
             self._is_away = True
             log.warning("broker.lost", source=self._source, cause=str(error))

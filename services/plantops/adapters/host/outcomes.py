@@ -8,12 +8,13 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.claims import Claims
 from plantops.adapters.host.clock import Clock
 from plantops.events.base import CommandId
 from plantops.events.envelope import Message
 from plantops.flow.bus import Bus
-from plantops.runtime.errors import BrokerUnavailable, Conflict, IntegrityError
+from plantops.runtime.errors import Conflict, IntegrityError
 
 log = structlog.get_logger()
 
@@ -73,7 +74,7 @@ class Outcomes:
             try:
                 if await self._is_stored(command):
                     break
-            except BrokerUnavailable:
+            except AWAY:
                 await self._clock.sleep(_RETRY_SECONDS)
         del self._kept[command]
         if not self._kept:

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from plantops.adapters.contract import AdapterSpec, Connection, Secrets, SourceSettings
+from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.changes import Changes
 from plantops.adapters.host.claims import Claims
 from plantops.adapters.host.clock import Clock, SystemClock
@@ -46,7 +47,7 @@ from plantops.flow.declaration import ProcessSpec, Writes
 from plantops.flow.processor import Reads
 from plantops.flow.signing import Signer
 from plantops.flow.trust import Trust
-from plantops.runtime.errors import BrokerUnavailable, Fenced
+from plantops.runtime.errors import Fenced
 
 log = structlog.get_logger()
 
@@ -300,7 +301,7 @@ class Reign:
                     await host.bus.serve(subjects.service(area, host.site, host.source), answer)
                     for area, answer in answers.items()
                 ]
-            except BrokerUnavailable:
+            except AWAY:
                 await host.clock.sleep(_RETRY_SECONDS)
 
     async def _drain(self) -> None:

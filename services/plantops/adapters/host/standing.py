@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.clock import Clock
 from plantops.events import EventUnreadable, decode, event_type, subjects
 from plantops.events.base import AssetName, from_nanoseconds
@@ -12,7 +13,7 @@ from plantops.events.commands import GenerationRaised, Permit
 from plantops.events.envelope import Message
 from plantops.flow.bus import Bus, Stored
 from plantops.flow.trust import Trust
-from plantops.runtime.errors import BrokerUnavailable, TrustError
+from plantops.runtime.errors import TrustError
 
 
 class Generations:
@@ -75,7 +76,7 @@ class Standing:
         """Why the stream voids it: a higher generation, or a later word of the gate on the command."""
         try:
             return await self._generation_problem() or await self._word_problem()
-        except BrokerUnavailable as error:
+        except AWAY as error:
             return f"it cannot be known whether the permit still stands: {error}"
 
     async def _generation_problem(self) -> str:
