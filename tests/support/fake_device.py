@@ -43,7 +43,9 @@ class FakeDevice:
         self.on_write: Callable[[int, Scalar], None] = self.values.__setitem__
         self.sink: Sink | None = None
 
-    def adapter(self, *, subscribe: bool = False, concurrent: bool = False) -> AdapterSpec:
+    def adapter(
+        self, *, subscribe: bool = False, concurrent: bool = False, write: bool = True
+    ) -> AdapterSpec:
         """An adapter whose connections all lead here."""
 
         def build(
@@ -54,7 +56,7 @@ class FakeDevice:
         return AdapterSpec(
             name="fake",
             settings=FakeSettings,
-            capabilities=Capabilities(write=True, browse=True, subscribe=subscribe, concurrent=concurrent),
+            capabilities=Capabilities(write=write, browse=True, subscribe=subscribe, concurrent=concurrent),
             kind_of=_kind,
             build=build,
         )

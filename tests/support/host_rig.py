@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from plantops.adapters.contract import GroupSettings, SourceSettings
-from plantops.adapters.host.process import SourceHost
 from plantops.adapters.host.rules import PolicyRules
+from plantops.adapters.host.source_host import SourceHost
 from plantops.events import Event
 from plantops.events.base import TagName
 from plantops.events.commands import Observation, ObservedInput
@@ -67,6 +67,7 @@ class Rig:
         owner: str = "first",
         subscribe: bool = False,
         concurrent: bool = False,
+        write: bool = True,
         settings: SourceSettings = SETTINGS,
         notary: Notary | None = None,
     ) -> None:
@@ -80,7 +81,7 @@ class Rig:
         self.host = SourceHost(
             definition=DEFINITION,
             settings=settings,
-            adapter=self.device.adapter(subscribe=subscribe, concurrent=concurrent),
+            adapter=self.device.adapter(subscribe=subscribe, concurrent=concurrent, write=write),
             connection=FakeSettings(),
             secrets=no_secrets,
             bus=self.bus,

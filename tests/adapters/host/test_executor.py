@@ -632,3 +632,26 @@ async def test_a_clock_that_lags_prolongs_no_permit() -> None:
         is_ours=lambda: True,
     )
     assert "ran out" in standing.void()
+
+
+async def test_a_protocol_that_cannot_write_refuses_and_goes_on(tmp_path: Path) -> None:
+    rig = await Rig(tmp_path, write=False).up()
+    await rig.ground.say(rig.ground.order("SetSpeed", {"RPM": 1200.0}))
+    failed = await only(rig)
+    assert isinstance(failed, CommandFailed)
+    assert "cannot write" in failed.reason
+    assert not failed.written
+    await rig.stop()
+
+
+async def test_a_stop_does_not_wait_for_a_read_where_the_protocol_allows_it(tmp_path: Path) -> None:
+    rig = await Rig(tmp_path, concurrent=True).up()
+    rig.device.may_read.clear()
+    await rig.ground.clock.advance(1.0)  # a poll hangs
+    assert rig.device.concurrent_requests == 1
+    await rig.ground.raise_generation(1)
+    await rig.ground.say(rig.ground.order("Stop", generation=1))
+    await calm()
+    assert rig.device.written == [(RUN, False), (SETPOINT, 0.0)]
+    rig.device.may_read.set()
+    await rig.stop()

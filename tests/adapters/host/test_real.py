@@ -10,9 +10,10 @@ from typing import Any
 from plantops.adapters.contract import GroupSettings, SourceSettings, TagSettings
 from plantops.adapters.definition import definition_of
 from plantops.adapters.host.clock import SystemClock
-from plantops.adapters.host.process import SourceHost, spec
+from plantops.adapters.host.process import spec
 from plantops.adapters.host.rules import PolicyRules
 from plantops.adapters.host.services import BrowseTold
+from plantops.adapters.host.source_host import SourceHost
 from plantops.adapters.registry import adapter
 from plantops.events import Event, decode
 from plantops.events.base import TagName, encode_json

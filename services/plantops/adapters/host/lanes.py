@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from enum import IntEnum
 from itertools import count
 
-from plantops.adapters.contract import Browsed, Connection
+from plantops.adapters.contract import Browsed, Capabilities, Connection
 from plantops.events.base import Scalar
 from plantops.events.frames import Sample
-from plantops.runtime.errors import DeviceProtocolError, DeviceUnavailable
+from plantops.runtime.errors import DeviceProtocolError, DeviceUnavailable, WriteRejected
 
 # Over the adapter's own time-out, whose error says more about the cause.
 _GRACE_SECONDS = 0.25
@@ -96,10 +96,13 @@ class Device:
     a newer one. `encoder` is a connection that is never opened.
     """
 
-    def __init__(self, source: str, encoder: Connection, *, timeout_seconds: float, concurrent: bool) -> None:
+    def __init__(
+        self, source: str, encoder: Connection, capabilities: Capabilities, *, timeout_seconds: float
+    ) -> None:
         self._source, self._encoder, self._timeout = source, encoder, timeout_seconds
         self._writes = PriorityLock()
-        self._reads = PriorityLock() if concurrent else self._writes
+        self._reads = PriorityLock() if capabilities.concurrent else self._writes
+        self._can_write = capabilities.write
         self._connection: Connection | None = None
         self._lost: asyncio.Future[str] | None = None
         self.wanted = asyncio.Event()
@@ -129,6 +132,7 @@ class Device:
 
     def encode(self, tag: int, value: Scalar) -> str:
         """What would go over the wire. Raises: WriteRejected."""
+        self._check_writable()
         return self._encoder.encode(tag, value)
 
     async def read(self, tags: Sequence[int], lane: Lane) -> list[Sample]:
@@ -148,6 +152,7 @@ class Device:
         Returns that reason, empty when the device took the value. Raises: WriteRejected and NotSent (it is
         certain that nothing was written); any other DeviceError: it may have been written.
         """
+        self._check_writable()
         async with self._writes.hold(lane):
             if self._connection is None:
                 raise NotSent(f"{self._source!r} is not connected: nothing was written", source=self._source)
@@ -166,6 +171,10 @@ class Device:
                 if len(found) >= limit:
                     break
         return found
+
+    def _check_writable(self) -> None:
+        if not self._can_write:
+            raise WriteRejected(f"the protocol of {self._source!r} cannot write", source=self._source)
 
     @asynccontextmanager
     async def _use(self, what: str) -> AsyncIterator[Connection]:
