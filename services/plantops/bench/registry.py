@@ -1,0 +1,20 @@
+"""All benches, one line each, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from plantops.bench import frames
+from plantops.bench.figures import Bench
+from plantops.runtime.errors import SettingsError
+
+BENCHES: tuple[Bench, ...] = (frames.BENCH,)
+
+
+def benches(names: Sequence[str]) -> tuple[Bench, ...]:
+    """Those of these names, all when none is given. Raises: SettingsError for an unknown one."""
+    known = {bench.name: bench for bench in BENCHES}
+    for name in names:
+        if name not in known:
+            raise SettingsError(f"no bench {name!r}; there are {', '.join(known)}", setting="only")
+    return tuple(bench for bench in BENCHES if not names or bench.name in names)
