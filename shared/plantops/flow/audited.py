@@ -2,46 +2,72 @@
 
 from __future__ import annotations
 
-import asyncio
+import hashlib
 from typing import Final
 
 import structlog
 
-from plantops.events.envelope import EVENT_TYPE
-from plantops.flow.bus import Reader, Stored
+from plantops.events import event_type
+from plantops.events.base import Digest, Record, encode_json
+from plantops.flow.bus import Stored
 from plantops.flow.context import Context
 from plantops.flow.declaration import consumer_name
 from plantops.flow.processor import Reads
-from plantops.flow.reading import header
-from plantops.runtime.errors import BrokerUnavailable
+from plantops.flow.reading import UNUSABLE, read_event
+from plantops.flow.worker import run_worker
+from plantops.runtime.errors import UntrustedKey
 
-FETCH: Final = 100
-WAIT_SECONDS: Final = 5.0
-_PAUSE_SECONDS: Final = 0.5
+UNUSABLE_KIND: Final = "event.unusable"
+_CONCURRENCY: Final = 256
+_MAX_REASON: Final = 1024
 
 log = structlog.get_logger("plantops.audit")
 
 
+class UnusableEvent(Record, frozen=True):
+    """Audit body of a message on our own subject that is no event of ours."""
+
+    stream: str
+    sequence: int
+    digest: Digest
+    reason: str
+
+
 async def audit_own_events(context: Context, reads: Reads) -> None:
-    """Until cancelled. An event is acknowledged only after AUDIT has its record, whose body is the exact
-    stored bytes; after a crash in between it stands there twice, which a reader sees by the equal body."""
+    """Until cancelled. `reads` is an effect consumer of the process's own subjects.
+
+    An event is acknowledged only after AUDIT has its record, whose body is the exact stored bytes and whose
+    command the last token of the subject; records are in the order of the stream. After a crash in between
+    an event may be recorded twice, which a reader sees by the equal body. What is no event that this process
+    signed becomes an `event.unusable` record. Raises: as `Auditor.store`.
+    """
+    auditor = context.auditor
+    if auditor is None:
+        raise ValueError(f"{context.name!r} has no auditor: declare it with audits=True")
+
+    async def record(stored: Stored) -> None:
+        command = stored.subject.rpartition(".")[2]
+        kind, body = _record_of(context, stored)
+        await auditor.store(kind, body, command=command)
+
     reader = await context.bus.reader(reads.stream, consumer_name(context.name, reads))
-    while True:
-        try:
-            stored = await reader.fetch(FETCH, WAIT_SECONDS)
-        except BrokerUnavailable:
-            await asyncio.sleep(_PAUSE_SECONDS)
-            continue
-        await asyncio.gather(*(_record(context, reader, one) for one in stored))
+    await run_worker(reader, record, concurrency=_CONCURRENCY)
 
 
-async def _record(context: Context, reader: Reader, stored: Stored) -> None:
-    assert context.auditor is not None
-    kind = header(stored, EVENT_TYPE) or "event"
-    command = stored.subject.rpartition(".")[2]
+def _record_of(context: Context, stored: Stored) -> tuple[str, bytes]:
     try:
-        await context.auditor.append(kind, stored.data, command=command)
-        await reader.ack(stored)
-    except BrokerUnavailable as error:
-        # Not acknowledged: the broker delivers it again, and the record is made then.
-        log.warning("audit.late", kind=kind, command=command, error=str(error))
+        event, signer = read_event(stored, context.in_force)
+        if signer != context.name:
+            raise UntrustedKey(f"it is said by {signer!r}, not by {context.name!r}")
+    except UNUSABLE as error:
+        log.warning(
+            "audit.unusable_event", subject=stored.subject, sequence=stored.sequence, reason=str(error)
+        )
+        unusable = UnusableEvent(
+            stream=stored.stream,
+            sequence=stored.sequence,
+            digest=Digest(hashlib.sha256(stored.data).hexdigest()),
+            reason=str(error)[:_MAX_REASON],
+        )
+        return UNUSABLE_KIND, encode_json(unusable)
+    return event_type(event), stored.data

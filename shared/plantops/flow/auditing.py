@@ -86,6 +86,12 @@ class Auditor:
             raise self._ended
         await self._wait(self._enqueue(kind, body, command), self.patience_seconds)
 
+    async def store(self, kind: str, body: Event | bytes, *, command: str = "") -> None:
+        """As `append`, but it waits for as long as AUDIT is away."""
+        if self._ended is not None:
+            raise self._ended
+        await self._wait(self._enqueue(kind, body, command), None)
+
     def note(self, kind: str, body: Event | bytes, *, command: str = "") -> None:
         """Queue a record that nobody's act waits for; lost when the process dies before AUDIT has it.
 
@@ -174,7 +180,7 @@ class Auditor:
         self._more.set()
         return waiting
 
-    async def _wait(self, waiting: _Waiting, patience_seconds: float) -> None:
+    async def _wait(self, waiting: _Waiting, patience_seconds: float | None) -> None:
         await asyncio.wait((waiting.done,), timeout=patience_seconds)
         if not waiting.done.done():
             raise BrokerUnavailable(
