@@ -1,4 +1,4 @@
-"""`python -m plantops.bench`: measure, print a table, write a JSON file. Exit status 1 when a bench failed."""
+"""`python -m plantops.bench`: measure, print tables, write a JSON file."""
 
 from __future__ import annotations
 

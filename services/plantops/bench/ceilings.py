@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import nats
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
 
@@ -34,9 +35,9 @@ async def nats_ceilings(load: Load, tell: Tell, *, size: int, samples: int) -> l
             tell(f"bare nats-py, run {run + 1} of {load.runs}")
             await stream.add_stream(StreamConfig(name=STREAM, subjects=[SUBJECT]))
             few = max(1, count // 10)
-            awaited.append(samples * few / await _timed(lambda n=few: _awaited(stream, data, n)))
-            pipelined.append(samples * count / await _timed(lambda: _pipelined(stream, data, count)))
-            fetched.append(samples * (few + count) / await _timed(lambda n=few + count: _fetch(stream, n)))
+            awaited.append(samples * few / await _timed(_awaited(stream, data, few)))
+            pipelined.append(samples * count / await _timed(_pipelined(stream, data, count)))
+            fetched.append(samples * (few + count) / await _timed(_fetch(stream, few + count)))
             await stream.delete_stream(STREAM)
     note = f"frames of {size} bytes, sync_interval always"
     rows = (
@@ -51,7 +52,7 @@ async def nats_ceilings(load: Load, tell: Tell, *, size: int, samples: int) -> l
 
 
 @asynccontextmanager
-async def _client(folder: Path) -> AsyncIterator[nats.NATS]:
+async def _client(folder: Path) -> AsyncIterator[Client]:
     """A plain broker and one client on it."""
     async with plain_broker(folder) as url:
         client = await nats.connect(url)
@@ -61,9 +62,9 @@ async def _client(folder: Path) -> AsyncIterator[nats.NATS]:
             await client.close()
 
 
-async def _timed(work: Callable[[], Awaitable[None]]) -> float:
+async def _timed(work: Awaitable[None]) -> float:
     begun = time.perf_counter()
-    await work()
+    await work
     return time.perf_counter() - begun
 
 

@@ -1,4 +1,4 @@
-"""What a bench measures: figures with their goal, their ceiling in the same run, and how far runs differed."""
+"""What a bench measures: figures with goal, ceiling of the same run, and how far runs differed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A bench: its figures come whole or not at all. Everything that `run` starts has ended when it returns."""
+    """A bench: its figures come whole or not at all. What `run` starts ends with it."""
 
     name: str
     title: str

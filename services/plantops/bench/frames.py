@@ -73,7 +73,7 @@ async def _steady(scene: Scene, until: float) -> None:
     begun, done = time.monotonic(), 0
     while (now := time.monotonic()) < until:
         due = int((now - begun) * GOAL_SAMPLES / SAMPLES) + 1
-        # A reader that fell behind is not buried: what could not be sent in time lowers the rate that is told.
+        # A reader that fell behind is not buried: what could not be sent in time lowers the rate.
         room = max(0, 10 * WINDOW_FRAMES - scene.in_flight)
         if (count := min(due - done, room)) > 0:
             scene.made.make(count)

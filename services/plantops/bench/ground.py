@@ -1,4 +1,4 @@
-"""Where a bench takes place: a real site in a temporary folder, its broker, and processes that end with it."""
+"""Where a bench takes place: a real site in a temporary folder, its broker, and its processes."""
 
 from __future__ import annotations
 

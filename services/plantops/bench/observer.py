@@ -72,7 +72,7 @@ class TwinSeen:
         return self.revisions[-1][1] if self.revisions else 0
 
     async def watch(self, pause_seconds: float) -> None:
-        """Look again and again until cancelled: what is seen was visible at the time of the answer at last."""
+        """Look until cancelled: what an answer shows was visible at its time, or before."""
         while True:
             told = await self.get()
             self.revisions.append((time.monotonic(), told.revision))

@@ -82,20 +82,21 @@ async def publisher(site: Site) -> AsyncIterator[Publisher]:
     identity = site.folder.identity(name)
     signer = Signer(name, SigningKey.load(identity.signing))
     bus = await connect(site, name, NKey.load(identity.login))
-    clock, where = SystemClock(), {"site": SiteName(site.name), "source": SourceName(SOURCE)}
-    lease = Lease(bus, signer, clock, site=where["site"], source=where["source"], owner=fresh_token())
+    clock, place, source = SystemClock(), SiteName(site.name), SourceName(SOURCE)
+    lease = Lease(bus, signer, clock, site=place, source=source, owner=fresh_token())
     tasks: list[asyncio.Task[None]] = []
     try:
         epoch = await lease.acquire()
         await publish_definition(bus, signer, clock, definition)
-        gaps = GapTeller(bus, signer, clock, **where, epoch=epoch)
-        notices = Notices(bus, signer, clock, **where, epoch=epoch)
+        gaps = GapTeller(bus, signer, clock, site=place, source=source, epoch=epoch)
+        notices = Notices(bus, signer, clock, site=place, source=source, epoch=epoch)
         outbox = Outbox(
             bus,
             signer,
             clock,
             gaps,
-            **where,
+            site=place,
+            source=source,
             epoch=epoch,
             limit=10_000,
             live_seconds=LIVE_SECONDS,
