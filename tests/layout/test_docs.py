@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from layout.repository import ROOT, committed, text_of
 
+from layout.repository import ROOT, committed, text_of
 from plantops.cli.reference import commands, pages
 from plantops.deployment.reference import settings_files
 from plantops.events import EVENT_TYPES

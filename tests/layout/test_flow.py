@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
-from layout.repository import ROOT
 
+from layout.repository import ROOT
 from plantops.deployment.drawing import Edge, answering, declared, drawn_into, edges, stored
 from plantops.events import EVENT_TYPES
 from plantops.flow.declaration import ProcessSpec

@@ -8,8 +8,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from layout.repository import NAMESPACE_ROOTS, ROOT, committed, python_files, text_of
 
+from layout.repository import NAMESPACE_ROOTS, ROOT, committed, python_files, text_of
 from plantops.adapters.registry import ADAPTERS
 
 ADAPTER_FILES = (
