@@ -12,6 +12,7 @@ import pytest
 
 from plantops.audit.export import export
 from plantops.audit.records import read_records
+from plantops.audit.report import render_export, render_online
 from plantops.audit.trust import AuditTrust, load_trust, save_trust, trust_of
 from plantops.audit.verify import OnlineReport, verify_folder, verify_online
 from plantops.events.base import from_nanoseconds
@@ -264,3 +265,15 @@ async def test_shows_a_bad_record_with_the_reason(site: AuditSite) -> None:
     site.replace(edited(site, 1))
     (shown,) = [one for one in await read_records(site.bus, site=SITE, trusted=TRUST.trusted) if one.finding]
     assert (shown.index, shown.record) == (1, None)
+
+
+async def test_a_verdict_names_the_first_bad_record_and_its_writer(site: AuditSite, tmp_path: Path) -> None:
+    await site.signed(30)
+    good = render_online(await verified(site))
+    assert (good.ok, good.verdict) == (True, "All 30 records are as they were signed.")
+    await export(site.bus, tmp_path / "out", site=SITE)
+    assert render_export(verify_folder(tmp_path / "out", TRUST)).ok
+    site.replace(edited(site, 7, lambda data: flip(data, len(data) - 20)))
+    bad = render_online(await verified(site))
+    assert not bad.ok
+    assert bad.verdict.startswith(f"Record 7 of {site.log[8].subject.split('.')[2]} is not as it should be")
