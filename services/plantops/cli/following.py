@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -12,7 +13,7 @@ from typing import Self
 
 from plantops.cli.output import shown
 from plantops.cli.session import Session
-from plantops.events import EventUnreadable, decode, event_type
+from plantops.events import Event, EventUnreadable, decode, event_type
 from plantops.events.base import CommandId
 from plantops.events.commands import (
     ApprovalRequested,
@@ -30,6 +31,7 @@ from plantops.flow.bus import Subscription
 from plantops.runtime.errors import Refused
 
 LOOK_SECONDS = 1.0
+_LAST_WORD = {"waiting": "approval_requested"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Follower:
     def __init__(self, here: Session, intent: Intent, tell: Callable[[Told], None]) -> None:
         self._here, self._tell = here, tell
         self.command: CommandId = command_id(intent.actor, intent.key)
-        self.events: list[object] = []
+        self.events: list[Event] = []
         self._news = asyncio.Event()
         self._listening: Subscription | None = None
 
@@ -79,6 +81,7 @@ class Follower:
             self._news.clear()
             status = await self._status()
             if status is not None and is_at_rest(status):
+                await self._hear_out(status)
                 return status
             if time.monotonic() > deadline:
                 where = f"{status.handle} {describe(status)}" if status else str(self.command)
@@ -89,6 +92,15 @@ class Follower:
                 await asyncio.wait_for(self._news.wait(), LOOK_SECONDS)
             except TimeoutError:
                 continue
+
+    async def _hear_out(self, status: CommandStatus) -> None:
+        """The answer may be quicker than the news of it: let the last step be told too."""
+        last = status.outcome or f"command.{_LAST_WORD.get(status.phase, status.phase)}"
+        deadline = time.monotonic() + LOOK_SECONDS
+        while not any(event_type(event) == last for event in self.events) and time.monotonic() < deadline:
+            self._news.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), LOOK_SECONDS / 4)
 
     async def _status(self) -> CommandStatus | None:
         try:

@@ -61,10 +61,10 @@ def logins(site: Site, policy: Policy) -> Logins:
     """Who may connect: processes by their own keys, everybody else by what the policy says."""
     folder, specs = site.folder, process_specs(site.name, tuple(site.sources))
     clients = [
-        ClientSpec(name if index == 0 else f"{name}-{index + 1}", login)
+        ClientSpec(name, login)
         for name, principal in sorted(policy.principals.items())
         if principal.kind != "process"
-        for index, login in enumerate(principal.logins)
+        for login in principal.logins
     ]
     return Logins(
         site=site.name,

@@ -15,8 +15,9 @@ from typing import Any
 
 import structlog
 
-from plantops.adapters.host.process import SourceHost, process_name
+from plantops.adapters.host.process import process_name
 from plantops.adapters.host.rules import PolicyRules
+from plantops.adapters.host.source_host import SourceHost
 from plantops.audit.notary_process import NotaryProcess
 from plantops.deployment.initialise import PASSPHRASE_FILE
 from plantops.deployment.policies import read_envelope

@@ -1,7 +1,7 @@
 """`plantops up`: the broker, the simulated plant and all processes of a site on one machine.
 
 Each group of processes is an operating-system process of its own; one that ends is started again with a
-growing pause. SIGTERM and SIGINT stop everything within 5 seconds.
+growing pause, and so is the embedded broker. SIGTERM and SIGINT stop everything within 5 seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -35,10 +35,13 @@ from plantops.flow.server import EmbeddedServer
 from plantops.flow.signing import Signer
 from plantops.flow.streams import StreamSettings
 from plantops.ledger.keys import SigningKey
-from plantops.runtime.errors import SettingsError
+from plantops.runtime.errors import BrokerUnavailable, SettingsError
 from plantops.runtime.nkey import NKey
 
+# Together below the 5 seconds that are promised: the processes, then what they talked to.
 STOP_SECONDS = 3.5
+LAST_STOP_SECONDS = 1.0
+BROKER_LOOK_SECONDS = 0.1
 FIRST_PAUSE_SECONDS = 0.5
 LAST_PAUSE_SECONDS = 15.0
 STEADY_SECONDS = 30.0
@@ -77,6 +80,7 @@ class Supervisor:
     tell: Tell = lambda _text: None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     _server: EmbeddedServer | None = None
+    _configuration: str = ""
     _children: dict[str, Process] = field(default_factory=dict)
     _running: Running | None = None
 
@@ -109,7 +113,8 @@ class Supervisor:
         folder.broker_data.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.tell(f"broker: nats-server on {options.url}")
         self._server = EmbeddedServer(options)
-        await self._server.start(configuration(logins(self.site, policy), options))
+        self._configuration = configuration(logins(self.site, policy), options)
+        await self._server.start(self._configuration)
         return options.url, options.monitor_port
 
     async def _prepare(self, url: str) -> None:
@@ -174,6 +179,8 @@ class Supervisor:
     async def _keep(self) -> None:
         groups = grouped(process_names(self.site), self.site.settings.groups)
         keepers = [asyncio.create_task(self._guard(name, members)) for name, members in groups.items()]
+        if self._server is not None:
+            keepers.append(asyncio.create_task(self._guard_broker(self._server)))
         if "simulation" in self._children:
             keepers.append(asyncio.create_task(self._watch_plant(self._children["simulation"])))
         self.ready.set()
@@ -201,6 +208,23 @@ class Supervisor:
             log.warning("process.ended", name=name, code=code, again_in_seconds=pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LAST_PAUSE_SECONDS)
+
+    async def _guard_broker(self, server: EmbeddedServer) -> None:
+        """Start the broker again whenever it ends, on its port and folder; the processes find it again."""
+        pause = FIRST_PAUSE_SECONDS
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            while server.is_running:  # noqa: ASYNC110 - the end of a process is no event
+                await asyncio.sleep(BROKER_LOOK_SECONDS)
+            pause = FIRST_PAUSE_SECONDS if loop.time() - started > STEADY_SECONDS else pause
+            log.warning("broker.ended", again_in_seconds=pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LAST_PAUSE_SECONDS)
+            try:
+                await server.start(self._configuration)
+            except (SettingsError, BrokerUnavailable) as error:
+                log.error("broker.not_started", cause=str(error))  # noqa: TRY400 - the cause says it all
 
     def _note(self, name: str, pid: int) -> None:
         assert self._running is not None
@@ -231,22 +255,31 @@ class Supervisor:
         return process
 
     async def _stop(self) -> None:
-        children = [child for child in self._children.values() if child.returncode is None]
-        for child in children:
-            with suppress(ProcessLookupError):
-                child.send_signal(signal.SIGTERM)
-        waits = [asyncio.create_task(child.wait()) for child in children]
-        if waits:
-            await asyncio.wait(waits, timeout=STOP_SECONDS)
-        for child in children:
-            if child.returncode is None:
-                log.warning("process.killed", pid=child.pid)
-                with suppress(ProcessLookupError):
-                    child.kill()
-        await asyncio.gather(*waits, return_exceptions=True)
+        """The processes first: they take leave of devices and broker while those still answer."""
+        plant = self._children.pop("simulation", None)
+        await _end(self._children.values(), STOP_SECONDS)
+        ends = [_end([plant] if plant else [], LAST_STOP_SECONDS)]
         if self._server is not None:
-            await self._server.stop(timeout=1.0)
+            ends.append(self._server.stop(timeout=LAST_STOP_SECONDS))
+        await asyncio.gather(*ends)
         self.site.folder.runtime_file.unlink(missing_ok=True)
+
+
+async def _end(processes: Iterable[Process], seconds: float) -> None:
+    """In order, and after `seconds` by force."""
+    alive = [process for process in processes if process.returncode is None]
+    for process in alive:
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+    waits = [asyncio.create_task(process.wait()) for process in alive]
+    if waits:
+        await asyncio.wait(waits, timeout=seconds)
+    for process in alive:
+        if process.returncode is None:
+            log.warning("process.killed", pid=process.pid)
+            with suppress(ProcessLookupError):
+                process.kill()
+    await asyncio.gather(*waits)
 
 
 def _certificate(folder: Path) -> Path:

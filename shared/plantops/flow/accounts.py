@@ -170,13 +170,15 @@ def _only(subjects: Sequence[str]) -> Json:
 
 
 def _check(plant: Plant) -> None:
-    names = [process.name for process in plant.processes] + [client.name for client in plant.clients]
+    processes = [process.name for process in plant.processes]
+    names = processes + [client.name for client in plant.clients]
     for name in (plant.site, *names):
         if not is_token(name):
             raise SettingsError(
                 f"{name!r} cannot be a name: use letters, digits, '-' and '_'", setting="name"
             )
-    _refuse_doubles("name", [*names, PROVISIONER])
+    # A person may hold several logins; they are one client.
+    _refuse_doubles("name", [*processes, *sorted({client.name for client in plant.clients}), PROVISIONER])
     missing = [process.name for process in plant.processes if process.name not in plant.keys]
     if missing:
         raise SettingsError(f"no connection key for {missing}: run `plantops init`", setting="keys")

@@ -90,15 +90,26 @@ class JetStreamBus:
             number = next(tries)
             answer = await self._connection.ask(message.subject, message.data, TRY_SECONDS, headers, stream)
             try:
-                return wire.accept(answer.data, stream, expected_last)
+                sequence, is_known = wire.accept(answer.data, stream, expected_last)
             except Conflict:
                 # After a lost answer the one who moved the stream on may be ourselves.
                 found = await self._mine(stream, message, token) if number else None
                 if found is None:
                     raise
                 return found
+            if is_known:
+                await self._check_same(stream, sequence, message)
+            return sequence
 
         return await self._connection.insist(attempt)
+
+    async def _check_same(self, stream: str, sequence: int, message: Message) -> None:
+        """Ids are stream-wide: what is stored under ours must be ours, else ours was suppressed."""
+        stored = await self.get(stream, sequence)
+        if stored is not None and (stored.subject, stored.data) != (message.subject, message.data):
+            raise Conflict(
+                f"{stream} {sequence} holds another message under our id: somebody guessed it", stream=stream
+            )
 
     async def _mine(self, stream: str, message: Message, token: str) -> int | None:
         stored = await self.last(stream, message.subject)
@@ -125,7 +136,7 @@ class JetStreamBus:
                 )
             else:
                 answer = await self._send_batch(messages, condition, stream)
-        return wire.accept(answer.data, stream, expected_last)
+        return wire.accept(answer.data, stream, expected_last)[0]
 
     async def _send_batch(
         self, messages: Sequence[Message], condition: Mapping[str, str], stream: str

@@ -98,8 +98,11 @@ def _read(data: bytes, kind: type[_S]) -> _S:
         raise BrokerError(f"the broker's answer cannot be read: {error}") from error
 
 
-def accept(data: bytes, stream: str, expected_last: int | None) -> int:
-    """The sequence in a publish answer. Raises: Conflict, Misrouted, BrokerUnavailable, BrokerError."""
+def accept(data: bytes, stream: str, expected_last: int | None) -> tuple[int, bool]:
+    """The sequence in a publish answer, and whether the broker had a message of this id already.
+
+    Raises: Conflict, Misrouted, BrokerUnavailable, BrokerError.
+    """
     ack = _read(data, PubAck)
     if ack.error is None:
         if ack.stream != stream:
@@ -107,7 +110,7 @@ def accept(data: bytes, stream: str, expected_last: int | None) -> int:
                 f"stream {ack.stream!r} took a message meant for {stream!r}: look who made that stream",
                 stream=stream,
             )
-        return ack.seq
+        return ack.seq, ack.duplicate
     if ack.error.err_code in _WRONG_LAST:
         tail = ack.error.description.rpartition(":")[2].strip()
         raise Conflict(

@@ -8,7 +8,7 @@ from plantops.adapters.modbus.connection import build
 SPEC = AdapterSpec(
     name="modbus",
     settings=ModbusSettings,
-    capabilities=Capabilities(write=True),
+    capabilities=Capabilities(write=True, concurrent=True),
     kind_of=kind_of,
     build=build,
 )

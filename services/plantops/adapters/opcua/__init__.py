@@ -10,7 +10,7 @@ from plantops.adapters.opcua.connection import OpcUaConnection
 SPEC = AdapterSpec(
     name="opcua",
     settings=OpcUaSettings,
-    capabilities=Capabilities(write=True, browse=True, subscribe=True),
+    capabilities=Capabilities(write=True, browse=True, subscribe=True, concurrent=True),
     kind_of=lambda address: parse_address(address).type.kind,
     build=OpcUaConnection,
 )
