@@ -323,3 +323,23 @@ def test_denials_hold_the_decision() -> None:
     event = story.only(CommandDenied)
     assert event.decision is not None
     assert not event.decision.allowed
+
+
+def test_a_restart_changes_no_answer() -> None:
+    """Whatever is asked about what is over: the gate that came back from its snapshot says the same."""
+    story = Story()
+    told = story.ask("StartPump", mode="simulate")
+    story.dry_run(told)
+    nothing = story.ask("ResetFault", mode="simulate")
+    story.dry_run(nothing)
+    first = story.simulated()
+    second = story.ask("SetSpeed", {"RPM": 1200.0}, confirms=first)
+    story.execute(second, story.only(CommandPermitted).decision)
+    denied = story.ask("Explode")
+    for reference in (nothing, first, second, denied):
+        data, words = story.gate.dump(story.state), []
+        for _time in range(2):
+            story.ask("SetSpeed", {"RPM": 1200.0}, confirms=reference)
+            words.append(story.only(CommandDenied).reason)
+            story.state = story.gate.load(data)
+        assert words[0] == words[1]

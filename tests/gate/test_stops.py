@@ -15,6 +15,7 @@ from plantops.events.commands import (
     SafePermitted,
 )
 from plantops.flow.wire import MAX_BATCH
+from plantops.gate.requests import MAX_CANCELLED
 from support.gate_samples import POLICY, PUMP, VALVE, Story
 
 
@@ -115,11 +116,11 @@ def test_a_stop_after_the_confirmation_leaves_the_asset_busy_until_the_executor_
 def test_a_flood_of_open_commands_neither_blocks_nor_survives_a_stop() -> None:
     """All answers to one input are stored as one batch, and the stop must fit into it."""
     story = Story()
-    flood = [story.simulated(actor="agent", on_behalf_of=("alice",)) for _number in range(MAX_BATCH)]
+    flood = [story.simulated(actor="agent", on_behalf_of=("alice",)) for _number in range(MAX_CANCELLED + 5)]
     simulating = [story.ask("StartPump") for _number in range(10)]
     story.ask("StopPump")
     story.one(SafePermitted)
-    assert len(story.out) <= MAX_BATCH
+    assert len(story.out) == MAX_CANCELLED + 2 <= MAX_BATCH
     told = set(cancelled(story))
     left = [command for command in flood if command not in told]
     story.ask("SetSpeed", {"RPM": 1200.0}, confirms=left[-1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from plantops.events.base import CommandId
 from plantops.events.queries import ApprovalsListed, CommandsListed, CommandStatus
 from plantops.gate.state import Asked, GateState, View
@@ -53,14 +55,12 @@ def _status(view: View, command: CommandId, asked: Asked) -> CommandStatus:
 def listed(state: GateState, limit: int, *, open_only: bool) -> CommandsListed:
     """The newest commands first, at most `limit` (1 to 1,000) of them."""
     view = View(state)
-    chosen = [
-        (command, asked)
-        for command, asked in reversed(state.asked.items())
-        if not (open_only and view.is_closed(command))
-    ]
     bound = max(1, min(limit, 1000))
+    chosen = view.open_ones() if open_only else list(state.asked)
     return CommandsListed(
-        commands=tuple(_status(view, command, asked) for command, asked in chosen[:bound]),
+        commands=tuple(
+            _status(view, command, state.asked[command]) for command in islice(reversed(chosen), bound)
+        ),
         total=len(chosen),
     )
 

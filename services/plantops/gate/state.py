@@ -82,8 +82,8 @@ def executor_of(source: SourceName) -> str:
 class GateState:
     """All folds of the gate, and indexes over `asked` that only make questions quick.
 
-    `standing` holds the commands of an asset that may still change something. It may hold more: whoever
-    reads it drops those that are over for ever.
+    `standing` holds the commands of an asset that may still change something, `stops` those in the safe
+    direction. They may hold more: whoever reads them drops or moves what does not belong there.
     """
 
     verified: Verified | None = None
@@ -92,6 +92,7 @@ class GateState:
     deeds: dict[CommandId, dict[str, Deed]] = field(default_factory=dict)
     generations: dict[AssetName, int] = field(default_factory=dict)
     standing: dict[AssetName, dict[CommandId, None]] = field(default_factory=dict)
+    stops: dict[CommandId, None] = field(default_factory=dict)
     by_simulation: dict[CommandId, list[CommandId]] = field(default_factory=dict)
     by_sequence: dict[int, CommandId] = field(default_factory=dict)
 
@@ -159,11 +160,25 @@ class View:
         found = []
         for command in list(known):
             permit = self.course(command).permit
-            if self.is_over(command) or (permit is not None and permit.safe_direction):
-                del known[command]  # both are for ever, so the index may forget it
+            if self.is_over(command):
+                del known[command]  # for ever, so the index may forget it
+            elif permit is not None and permit.safe_direction:
+                del known[command]
+                self._state.stops[command] = None
             else:
                 found.append(command)
         return found
+
+    def open_ones(self) -> list[CommandId]:
+        """Every command that is not closed, in the order of the intents."""
+        stops = self._state.stops
+        for command in [each for each in stops if self.is_over(each)]:
+            del stops[command]
+        found = [each for asset in self._state.standing for each in self.open_on(asset)]
+        return sorted(
+            (each for each in (*found, *stops) if not self.is_closed(each)),
+            key=lambda command: self._state.asked[command].sequence,
+        )
 
     def waiting(self) -> list[CommandId]:
         """Commands that wait for an approval, in the order of their intents."""

@@ -33,6 +33,9 @@ async def refresh(bus: Bus, in_force: InForce) -> bool:
     Raises: BrokerError; PolicyRejected when the newest one does not hold (the one in force goes on, and
     the same is not looked at again).
     """
+    last = await bus.last("POLICY", policy(in_force.site))
+    if last is None or last.sequence <= in_force.position:
+        return False
     has_changed, rejected = False, None
     while page := await bus.history("POLICY", policy(in_force.site), in_force.position + 1, PAGE):
         for stored in page:
