@@ -49,6 +49,8 @@ class Plant:
         self.state = State(noise=seed)
         self.inputs = Inputs()
         self.changed_at = now()
+        self.writes = dict.fromkeys(Command, 0)
+        """How often each command word was written, whether or not the PLC then ignored it."""
         self._step_seconds = step_seconds
         self._clock = clock
         self._sleep = sleep
@@ -66,6 +68,7 @@ class Plant:
         Raises: WriteRejected when the value is out of range.
         """
         self.inputs = with_command(self.inputs, name, value)
+        self.writes[name] += 1
         self.advance(0.0)
 
     def tell(self, fault: Fault | str, value: float | bool | str = True) -> None:

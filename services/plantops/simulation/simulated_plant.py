@@ -115,7 +115,7 @@ class SimulatedPlant:
                 part.cancel()
 
     def state(self) -> dict[str, float | bool | int | str | None]:
-        """State, command words, and wires as plain values for JSON; NaN becomes None."""
+        """State, command words, how often each was written, and wires, for JSON; NaN becomes None."""
         shown: dict[str, float | bool | int | str | None] = {}
         inputs = self.plant.inputs
         for record in (self.plant.state, inputs):
@@ -125,6 +125,8 @@ class SimulatedPlant:
                     shown[field.name] = None if isinstance(value, float) and math.isnan(value) else value
         for fault in dataclasses.fields(inputs.faults):
             shown[f"told_{fault.name}"] = getattr(inputs.faults, fault.name)
+        for name, count in self.plant.writes.items():
+            shown[f"writes_{name}"] = count
         for protocol, line in self._lines.items():
             shown[f"line_{protocol}"] = line.state
         return shown
