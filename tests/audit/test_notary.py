@@ -182,6 +182,13 @@ async def test_takes_over_after_two_notaries_signed_in_turns_at_random(site: Aud
     assert sizes == sorted(set(sizes))
     for event in signed(site):
         assert event.root == root_of(site, event.size)
+    for process in notaries * 2:
+        site.write(1)
+        process._signed_at = 0
+        await process.step()  # a conflict with the other one
+        process._signed_at = 0
+        await process.step()
+        assert signed(site)[-1].size == len(site.log)
 
 
 async def test_a_lost_answer_to_a_checkpoint_leads_to_no_second_one(site: AuditSite) -> None:
@@ -288,6 +295,30 @@ async def test_a_restarted_notary_refuses(site: AuditSite, attack: Attack, with_
         assert again.refusal
     assert [type(event) for event in site.events()[1:]] == [CheckpointRefused]
     assert site.events()[-1].note == site.events()[0].note
+
+
+async def test_refuses_when_a_record_vanished_before_it_was_read(site: AuditSite) -> None:
+    process = await site.signed(10)
+    site.write(5)
+    del site.log[12]
+    await process.step()
+    refused = site.events()[-1]
+    assert isinstance(refused, CheckpointRefused)
+    assert (refused.kind, refused.index) == ("stream_gap", 11)
+
+
+async def test_refuses_when_the_checkpoints_went_back_behind_the_snapshot(site: AuditSite) -> None:
+    process = await site.signed(10)
+    site.write(10)
+    process._signed_at = 0
+    await process.step()
+    await process.save()
+    checkpoints = site.broker.stream("CHECKPOINTS")
+    checkpoints.drop([2])
+    checkpoints.last = 1
+    again = site.notary("another-host")  # without the first one's high-water mark
+    await again.step()
+    assert "lost the checkpoint over 20 records" in again.refusal
 
 
 async def test_refuses_when_everything_in_the_broker_was_made_anew(site: AuditSite) -> None:
