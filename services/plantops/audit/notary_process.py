@@ -22,7 +22,7 @@ from plantops.audit.checkpoints import (
     trusted_checkpoint,
 )
 from plantops.audit.memory import NotaryMemory
-from plantops.audit.notary import SIGN_RECORDS, SIGN_SECONDS, LogDamaged, Notary
+from plantops.audit.notary import LogDamaged, Notary
 from plantops.audit.signatures import Believer
 from plantops.audit.specs import notary_keys, writers_of
 from plantops.events.base import Event, encode_json
@@ -64,6 +64,7 @@ class NotaryProcess:
     _is_known: bool = field(default=False, repr=False)  # whether `_last` is
     _signed_at: float = field(default=0.0, repr=False)
     _saved_size: int = field(default=0, repr=False)
+    _waits: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         self._memory = NotaryMemory(self.context)
@@ -96,7 +97,7 @@ class NotaryProcess:
                 if not error.retryable and not isinstance(error, StreamMissing | Conflict):
                     raise
                 self._is_known = False
-                log.warning("notary.waiting", reason=error.message)
+                self._wait_for(error.message)
 
     async def head(self, message: Message) -> bytes:
         """Answer `head.<site>.<writer>` exactly: after reading all that AUDIT holds at this moment."""
@@ -129,12 +130,21 @@ class NotaryProcess:
         await self._read(notary, (await self._state(notary)).last, sign=True)
         if notary.is_due(self._now() - self._signed_at):
             await self._sign(notary)
+        if self._waits:
+            self._waits = False
+            log.info("notary.goes_on", size=notary.size)
+
+    def _wait_for(self, reason: str) -> None:
+        """Say it once; the next success says that it is over."""
+        if not self._waits:
+            log.warning("notary.waiting", reason=reason)
+        self._waits = True
 
     async def _start(self) -> None:
         """Restore, then check everything that was ever signed and remembered against the records."""
         verified = self.context.in_force.verified
         if verified is None:
-            log.warning("notary.without_policy")
+            self._wait_for("no verified policy says who may write")
             return
         notary = await self._memory.restore(writers_of(verified.policy))
         self._created = self._memory.created
@@ -271,7 +281,3 @@ async def run_notary(context: Context) -> None:
         await process.run()
     finally:
         log.info("notary.stopped", size=process.notary.size if process.notary else 0)
-
-
-assert SIGN_SECONDS > POLL_SECONDS
-assert SIGN_RECORDS < READ_RECORDS
