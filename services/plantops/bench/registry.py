@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plantops.bench import frames
+from plantops.bench import frames, modbus, opcua
 from plantops.bench.figures import Bench
 from plantops.runtime.errors import SettingsError
 
-BENCHES: tuple[Bench, ...] = (frames.BENCH,)
+BENCHES: tuple[Bench, ...] = (frames.BENCH, modbus.BENCH, opcua.BENCH)
 
 
 def benches(names: Sequence[str]) -> tuple[Bench, ...]:
