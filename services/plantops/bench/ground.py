@@ -244,6 +244,11 @@ async def ground(source: str, *, names: Sequence[str] = ("twin",)) -> AsyncItera
         yield Ground(site, server, processes)
 
 
+def tail(log: Path) -> str:
+    """The end of a log, for an error message."""
+    return log.read_text(errors="replace")[-400:] if log.exists() else "no log"
+
+
 def fresh_token() -> str:
     """A name that was never used."""
     return secrets.token_hex(6)

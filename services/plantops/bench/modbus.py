@@ -17,7 +17,7 @@ from plantops.adapters.modbus.config import ModbusSettings
 from plantops.adapters.modbus.connection import ModbusConnection
 from plantops.bench.delivered import deliver, delivered_figures, through_host
 from plantops.bench.figures import Bench, Figure, Load, Tell, figure
-from plantops.bench.ground import SOURCE, child, temporary_folder
+from plantops.bench.ground import SOURCE, child, tail, temporary_folder
 from plantops.runtime.errors import DeviceUnavailable
 from plantops.runtime.settings import load_toml
 
@@ -36,7 +36,7 @@ async def _device(registers: int, log: Path) -> AsyncIterator[tuple[int, int]]:
         assert process.stdout is not None
         line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
         if not line:
-            raise DeviceUnavailable(f"the Modbus device did not start: {log.read_text()[-400:]}")
+            raise DeviceUnavailable(f"the Modbus device did not start: {tail(log)}")
         yield int(line), process.pid
 
 

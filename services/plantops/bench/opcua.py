@@ -15,7 +15,7 @@ from asyncua.common.subscription import DataChangeNotif
 
 from plantops.bench.delivered import deliver, delivered_figures, through_host
 from plantops.bench.figures import Bench, Figure, Load, Tell, figure
-from plantops.bench.ground import child, temporary_folder
+from plantops.bench.ground import child, tail, temporary_folder
 from plantops.runtime.errors import DeviceUnavailable
 from plantops.simulation.opcua_map import NAMESPACE, counter_path
 
@@ -41,7 +41,7 @@ async def _device(counters: int, rate: float, log: Path) -> AsyncIterator[tuple[
         assert process.stdout is not None
         line = await asyncio.wait_for(process.stdout.readline(), START_SECONDS)
         if not line:
-            raise DeviceUnavailable(f"the simulated plant did not start: {log.read_text()[-400:]}")
+            raise DeviceUnavailable(f"the simulated plant did not start: {tail(log)}")
         yield msgspec.json.decode(line, type=_Told).opcua, process.pid
 
 
@@ -66,7 +66,9 @@ async def _bare(url: str, counters: int, seconds: float) -> float:
     """Changes/s that the library alone tells."""
     async with Client(url) as client:
         space = await client.get_namespace_index(NAMESPACE)
-        nodes = [client.get_node(ua.NodeId(counter_path(n), space)) for n in range(counters)]
+        nodes = [
+            client.get_node(ua.NodeId(ua.String(counter_path(n)), ua.Int16(space))) for n in range(counters)
+        ]
         count = _Count()
         subscription = await client.create_subscription(PERIOD_MS, count)
         await subscription.subscribe_data_change(nodes, queuesize=QUEUE)
@@ -84,11 +86,13 @@ async def run(load: Load, tell: Tell) -> list[Figure]:
     figures: list[Figure] = []
     async with temporary_folder() as folder:
         for rate, name in zip(RATES, ("opcua", "opcua.most"), strict=True):
-            figures += await _at(load, tell, counters, rate, name, folder / f"{name}.log")
+            figures += await _at(
+                load, tell, counters=counters, rate=rate, name=name, log=folder / f"{name}.log"
+            )
     return figures
 
 
-async def _at(load: Load, tell: Tell, counters: int, rate: float, name: str, log: Path) -> list[Figure]:
+async def _at(load: Load, tell: Tell, *, counters: int, rate: float, name: str, log: Path) -> list[Figure]:
     offered = counters * rate
     async with _device(counters, rate, log) as (url, pid):
         bare = []
