@@ -55,7 +55,8 @@ def spec(site: str, source: str) -> ProcessSpec:
             ),
             Writes("DEAD", (subjects.dead(me),), (event_type(MessageBuried),)),
         ),
-        lookups=("POLICY",),
+        # Inputs of other sources are seen through their signed frames.
+        lookups=("POLICY", "TAGS", "DEFINITIONS"),
         public=services,
         asks=(subjects.service("twin", site, "sightings"),),
         audits=True,
