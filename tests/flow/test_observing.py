@@ -196,6 +196,7 @@ async def test_the_twin_cannot_point_at_what_does_not_carry_the_tag(ground: Grou
     await ground.send(1, definition=OPC1)
     await ground.send(2, (LOCAL, False, 192), confirms=())
     await ground.send(3, (TEMPERATURE, 5.0, 192), historical=True)
+    await ground.send(4)
     for pair, note in {
         (0, 0): "never seen",
         (0, 1): "never seen",
@@ -211,6 +212,7 @@ async def test_the_twin_cannot_point_at_what_does_not_carry_the_tag(ground: Grou
         (3, 1): "before it was sent",
         (4, 4): "does not carry it",
         (1, 4): "does not carry it",
+        (4, 5): "does not carry it",
     }.items():
         ground.sightings = {TEMPERATURE: pair}
         await ground.is_unknown(note)
