@@ -48,7 +48,7 @@ WRITTEN_BY_OTHERS = {"tag.frame.named": "the JSON form, for writers without msgp
 UNREAD = {
     "DEFINITIONS": "looked up by layout when a frame needs one",
     "DEAD": "for people",
-    "AUDIT": "the notary and the auditor look every record up, so that two notaries take none from each other",
+    "AUDIT": "notary and auditor look every record up, so that two notaries take none from each other",
     "CHECKPOINTS": "looked up by who verifies",
 }
 # Stream -> why no process writes to it.
