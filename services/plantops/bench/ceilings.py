@@ -22,8 +22,10 @@ IN_FLIGHT = 256
 FETCH = 500
 
 
-async def nats_ceilings(load: Load, tell: Tell, *, size: int, samples: int) -> list[Figure]:
-    """Publish and fetch of messages of `size` bytes, told as samples/s at `samples` each."""
+async def nats_ceilings(
+    load: Load, tell: Tell, *, size: int, samples: int = 1, name: str = "nats", unit: str = "samples/s"
+) -> list[Figure]:
+    """Publish and fetch of messages of `size` bytes, each of them `samples` in `unit`."""
     count = load.count(10_000, least=50)
     awaited: list[float] = []
     pipelined: list[float] = []
@@ -39,15 +41,15 @@ async def nats_ceilings(load: Load, tell: Tell, *, size: int, samples: int) -> l
             pipelined.append(samples * count / await _timed(_pipelined(stream, data, count)))
             fetched.append(samples * (few + count) / await _timed(_fetch(stream, few + count)))
             await stream.delete_stream(STREAM)
-    note = f"frames of {size} bytes, sync_interval always"
+    note = f"messages of {size} bytes, sync_interval always"
     rows = (
         ("publish_awaited", "bare nats-py: publish, one by one", awaited),
         ("publish", "bare nats-py: publish_async", pipelined),
         ("fetch", "bare nats-py: fetch and acknowledge", fetched),
     )
     return [
-        figure(f"ceiling.nats.{name}", title, runs, "samples/s", better="higher", note=note)
-        for name, title, runs in rows
+        figure(f"ceiling.{name}.{verb}", title, runs, unit, better="higher", note=note)
+        for verb, title, runs in rows
     ]
 
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plantops.bench import frames, modbus, opcua
+from plantops.bench import audit, decisions, frames, latency, memory, modbus, opcua
 from plantops.bench.figures import Bench
 from plantops.runtime.errors import SettingsError
 
-BENCHES: tuple[Bench, ...] = (frames.BENCH, modbus.BENCH, opcua.BENCH)
+BENCHES: tuple[Bench, ...] = (
+    frames.BENCH,
+    modbus.BENCH,
+    opcua.BENCH,
+    latency.BENCH,
+    decisions.BENCH,
+    audit.BENCH,
+    memory.BENCH,
+)
 
 
 def benches(names: Sequence[str]) -> tuple[Bench, ...]:

@@ -1,0 +1,179 @@
+"""The whole demo site under `plantops up`, in a temporary folder, and what a person at it sees and does."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from plantops.bench.ground import child, make_site, tail, temporary_folder
+from plantops.bench.observer import PERSON, person
+from plantops.deployment.runtime_file import Running, read_running
+from plantops.deployment.site import Site
+from plantops.events import subjects
+from plantops.events.base import (
+    AssetName,
+    CommandId,
+    OperationName,
+    PrincipalName,
+    Scalar,
+    SiteName,
+    TagName,
+    encode_json,
+)
+from plantops.events.commands import INTENT_TYPE, Intent
+from plantops.events.quality import is_good
+from plantops.events.queries import (
+    CommandsAsked,
+    CommandsListed,
+    IntentTaken,
+    ProblemDetail,
+    TagsAsked,
+    TagsTold,
+    read_answer,
+)
+from plantops.flow.bus import Bus
+from plantops.ledger import dsse
+from plantops.ledger.keys import SigningKey
+from plantops.runtime.errors import BrokerUnavailable, NobodyAnswers, Refused
+
+START_SECONDS = 90.0
+POLL_MS = 100
+# A device that is watched at 100 ms; the gap and everything else stays as the demo has it.
+FASTER = {
+    "sources/plc1.toml": [("period_ms = 500", f"period_ms = {POLL_MS}")],
+    "sources/opc1.toml": [("period_ms = 500", f"period_ms = {POLL_MS}")],
+}
+PLC_TAG, OPC_TAG = TagName("plc1.pump.speed_setpoint"), TagName("opc1.valve.command")
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A running demo site and a person's connection to it."""
+
+    site: Site
+    running: Running
+    supervisor: Process
+    bus: Bus
+    key: SigningKey
+
+    def intent(
+        self, asset: str, operation: str, arguments: Mapping[str, Scalar], *, confirms: str = ""
+    ) -> Intent:
+        """A complete intent in the person's name."""
+        now = datetime.now(UTC)
+        return Intent(
+            site=SiteName(self.site.name),
+            asset=AssetName(asset),
+            operation=OperationName(operation),
+            arguments=dict(arguments),
+            actor=PrincipalName(PERSON),
+            key=secrets.token_hex(12),
+            nonce=secrets.token_hex(12),
+            issued_at=now,
+            expires_at=now + timedelta(minutes=5),
+            model=self.site.plant.digest,
+            confirms=CommandId(confirms),
+        )
+
+    async def send(self, intent: Intent) -> IntentTaken:
+        """Sign it and hand it in at the door. Raises: Refused."""
+        envelope = dsse.encode(dsse.seal(INTENT_TYPE, encode_json(intent), self.key))
+        subject = subjects.intent(intent.site, intent.actor, intent.asset, intent.operation)
+        told = read_answer((await self.bus.request(subject, envelope, timeout=10.0)).data, IntentTaken)
+        if isinstance(told, ProblemDetail):
+            raise Refused(f"{told.message} ({told.code})", reason=told.code)
+        return told
+
+    async def look(self, *tags: TagName) -> TagsTold:
+        """Tags as the twin has them. Raises: Refused."""
+        subject = subjects.service("twin", self.site.name, "get")
+        reply = await self.bus.request(subject, encode_json(TagsAsked(tags=tags)), timeout=10.0)
+        told = read_answer(reply.data, TagsTold)
+        if isinstance(told, ProblemDetail):
+            raise Refused(told.message, reason=told.code)
+        return told
+
+
+@asynccontextmanager
+async def demo_site() -> AsyncIterator[Demo]:
+    """The site is up: the twin sees both devices well, and the gate answers."""
+    async with AsyncExitStack() as stack:
+        folder = await stack.enter_async_context(temporary_folder())
+        site = make_site(folder / "site", simulated=True, edits=FASTER)
+        log = folder / "up.log"
+        words = ["plantops.cli.main", "up", "--folder", str(site.folder.root)]
+        supervisor = await stack.enter_async_context(child(words, log))
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                running = await _started(site, supervisor, log)
+                bus = await stack.enter_async_context(person(site))
+                key = SigningKey.load(site.folder.identity(PERSON, person=True).signing)
+                demo = Demo(site, running, supervisor, bus, key)
+                await _well(demo)
+        except TimeoutError as error:
+            raise BrokerUnavailable(f"the demo site did not come up:\n{_logs(site, log)}") from error
+        yield demo
+
+
+async def _started(site: Site, supervisor: Process, log: Path) -> Running:
+    while True:
+        running = read_running(site.folder)
+        if running is not None and len(running.processes) == len(site.settings.groups):
+            return running
+        if supervisor.returncode is not None:
+            raise BrokerUnavailable(f"`plantops up` ended:\n{_logs(site, log)}")
+        await asyncio.sleep(0.1)
+
+
+async def _well(demo: Demo) -> None:
+    commands = subjects.service("command", demo.site.name, "list")
+    while True:
+        try:
+            told = await demo.look(PLC_TAG, OPC_TAG)
+            reply = await demo.bus.request(commands, encode_json(CommandsAsked(limit=1)), timeout=5.0)
+        except (BrokerUnavailable, NobodyAnswers):
+            await asyncio.sleep(0.2)
+            continue
+        is_answered = not isinstance(read_answer(reply.data, CommandsListed), ProblemDetail)
+        if is_answered and len(told.tags) == 2 and all(is_good(tag.quality) for tag in told.tags):
+            return
+        await asyncio.sleep(0.2)
+
+
+def _logs(site: Site, log: Path) -> str:
+    each = [f"{path.stem}: {tail(path)}" for path in sorted(site.folder.logs.glob("*.log"))]
+    return "\n".join([tail(log), *each])
+
+
+class Control:
+    """The simulated plant's control port."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def command(self, name: str, value: float) -> None:
+        """Write a command word at the device; returns when it stands there."""
+        self._writer.write(msgspec.json.encode({"command": name, "value": value}) + b"\n")
+        answer = msgspec.json.decode(await asyncio.wait_for(self._reader.readline(), 10.0))
+        if not answer["ok"]:
+            raise Refused(f"the simulated plant refused {name}: {answer['error']}")
+
+
+@asynccontextmanager
+async def control(demo: Demo) -> AsyncIterator[Control]:
+    """Stand at the device."""
+    assert demo.running.simulation is not None
+    reader, writer = await asyncio.open_connection("127.0.0.1", demo.running.simulation.control)
+    try:
+        yield Control(reader, writer)
+    finally:
+        writer.close()
+        await writer.wait_closed()
