@@ -27,7 +27,8 @@ UNUSABLE: Final = (TrustError, ValueError, OverflowError, RecursionError)
 def read_event(stored: Stored, trust: Trust) -> tuple[Event, str]:
     """The event in a stored message and who signed it ("" where its type needs no signature).
 
-    Frames come packed (`TagFrame`) or named (`NamedFrame`). Raises: one of `UNUSABLE`.
+    Its signer's key is the one that counted when the broker stored it. Frames come packed (`TagFrame`) or
+    named (`NamedFrame`). Raises: one of `UNUSABLE`.
     """
     content = header(stored, CONTENT_TYPE)
     event = _decode(stored.data, is_packed=content == MSGPACK)
@@ -36,7 +37,7 @@ def read_event(stored: Stored, trust: Trust) -> tuple[Event, str]:
     if told and told != kind:
         raise ValueError(f"the header says {told!r}, the payload is {kind!r}")
     message = Message(stored.subject, stored.data, stored.headers)
-    return event, trust.believe(kind, event.version, message)
+    return event, trust.at(stored.time_ns).believe(kind, event.version, message)
 
 
 def _decode(data: bytes, *, is_packed: bool) -> Event:
@@ -90,6 +91,10 @@ class EventReader:
     def __init__(self, bus: Bus, trust: Trust, *, site: str) -> None:
         self._trust = trust
         self._layouts = Layouts(bus, site)
+
+    def read_own(self, stored: Stored) -> Event:
+        """What this process stored itself, by whatever key it had then. Raises: one of `UNUSABLE`."""
+        return read_event(stored, self._trust.ever)[0]
 
     async def read(self, stored: Stored) -> tuple[Fact, str]:
         """The fact and its signer. Raises: one of `UNUSABLE`, BrokerUnavailable, StreamMissing."""

@@ -135,13 +135,13 @@ class Restorer(Generic[S]):
         while position < self.outlet.last:
             for stored in await self.bus.history(stream, own_filter, position + 1, _PAGE):
                 if stored.sequence <= self.outlet.last:
-                    state = self.processor.evolve(state, await self._own(stored))
+                    state = self.processor.evolve(state, self._own(stored))
                 position = stored.sequence
         return state
 
-    async def _own(self, stored: Stored) -> Recorded:
+    def _own(self, stored: Stored) -> Recorded:
         try:
-            fact, _signer = await self.reader.read(stored)
+            fact = self.reader.read_own(stored)
             time_ns = nanoseconds(stored.headers.get(EVENT_TIME, ""))
         except UNUSABLE as error:
             raise IntegrityError(

@@ -17,9 +17,25 @@ class Trust(Protocol):
         """
         ...
 
+    def at(self, time_ns: int) -> Trust:
+        """Whose word counted at this broker time: what was said before a key was taken away stays said."""
+        ...
+
+    @property
+    def ever(self) -> Trust:
+        """Whose word counted at any time so far."""
+        ...
+
 
 class TrustAll:
     """Believes everything. For tests of the flow itself; no process is started with it."""
 
     def believe(self, event_type: str, version: int, message: Message) -> str:
         return ""
+
+    def at(self, time_ns: int) -> TrustAll:
+        return self
+
+    @property
+    def ever(self) -> TrustAll:
+        return self

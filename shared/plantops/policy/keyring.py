@@ -107,6 +107,15 @@ class Keyring:
             )
         return name
 
+    def at(self, time_ns: int) -> Keyring:
+        """Itself."""
+        return self
+
+    @property
+    def ever(self) -> Keyring:
+        """Itself."""
+        return self
+
     def open_intent(self, data: bytes) -> tuple[Intent, PrincipalName]:
         """A signed intent and who signed it, which is its actor.
 

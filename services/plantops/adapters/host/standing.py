@@ -105,7 +105,7 @@ class Standing:
         try:
             event = decode(stored.data)
             message = Message(stored.subject, stored.data, stored.headers)
-            self._trust.believe(event_type(event), event.version, message)
+            self._trust.at(stored.time_ns).believe(event_type(event), event.version, message)
         except (EventUnreadable, TrustError):
             return None
         return event if isinstance(event, GenerationRaised) and event.asset == self._permit.asset else None
