@@ -12,11 +12,12 @@ import secrets
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 import msgspec
 import structlog
 
-from plantops.events import Event
+from plantops.events import decode, event_type
 from plantops.events.base import CommandId, Digest, PrincipalName, SiteName, TagName, encode_json, is_token
 from plantops.events.commands import (
     Approval,
@@ -40,7 +41,7 @@ from plantops.model.load import Plant
 from plantops.policy.arguments import is_writable_down
 from plantops.policy.judge import inputs_needed, rule_for
 from plantops.policy.keyring import Keyring
-from plantops.runtime.errors import BrokerError, Refused, TrustError
+from plantops.runtime.errors import BrokerError, Conflict, Refused, TrustError
 
 MAX_BYTES = 64 * 1024
 MAX_ARGUMENTS = 64
@@ -55,6 +56,7 @@ _INTENT_FIELDS = frozenset(field.name for field in msgspec.structs.fields(Intent
 
 log = structlog.get_logger("plantops.gate.door")
 
+Taken: TypeAlias = CommandRequested | ApprovalReceived
 Observe = Callable[[tuple[TagName, ...]], Awaitable[Observation]]
 Refuse = Callable[[str, str, str], Awaitable[None]]
 """Told (login, subject, reason) of what was turned away, so that the audit knows it too."""
@@ -241,10 +243,28 @@ class Door:
         sequence = await self._store("APPROVALS", target, event, identity)
         return encode_json(ApprovalTaken(command=approval.command, sequence=sequence))
 
-    async def _store(self, stream: str, subject: str, event: Event, identity: str) -> int:
+    async def _store(self, stream: str, subject: str, event: Taken, identity: str) -> int:
         """The same words sent again while the first are on their way are stored once."""
         signed = self.signer.message(subject, event, id=f"{stream.lower()}.{identity}", time=self.now())
-        return await self.bus.publish(signed, stream=stream, message_id=f"{stream.lower()}.{identity}")
+        try:
+            return await self.bus.publish(signed, stream=stream, message_id=f"{stream.lower()}.{identity}")
+        except Conflict as conflict:
+            if conflict.last is None or not await self._has_stored(stream, conflict.last, signed, event):
+                raise
+            return conflict.last
+
+    async def _has_stored(self, stream: str, sequence: int, signed: Message, event: Taken) -> bool:
+        """Whether this door stored these very words there, with the moment and plant of their first time."""
+        stored = await self.bus.get(stream, sequence)
+        if stored is None or stored.subject != signed.subject:
+            return False
+        message = Message(stored.subject, stored.data, stored.headers)
+        self._keyring().believe(event_type(event), event.version, message)
+        found = decode(stored.data)
+        return isinstance(found, type(event)) and (found.command, found.evidence) == (
+            event.command,
+            event.evidence,
+        )
 
 
 def _bounded(message: Message) -> Message:

@@ -108,7 +108,9 @@ class JetStreamBus:
         stored = await self.get(stream, sequence)
         if stored is not None and (stored.subject, stored.data) != (message.subject, message.data):
             raise Conflict(
-                f"{stream} {sequence} holds another message under our id: somebody guessed it", stream=stream
+                f"{stream} {sequence} holds another message under our id: somebody guessed it",
+                stream=stream,
+                last=sequence,
             )
 
     async def _mine(self, stream: str, message: Message, token: str) -> int | None:
