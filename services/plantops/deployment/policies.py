@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -17,8 +17,8 @@ from plantops.flow.signing import Signer
 from plantops.ledger import dsse
 from plantops.ledger.keys import SigningKey
 from plantops.policy.document import POLICY_TYPE, Policy, decode_policy
-from plantops.policy.verify import Verified, load_root, verify_policy
-from plantops.runtime.errors import SettingsError
+from plantops.policy.verify import Verified, load_root, status, verify_policy
+from plantops.runtime.errors import PolicyRejected, SettingsError, TrustError
 
 
 def write_policy(folder: SiteFolder, policy: Policy) -> None:
@@ -47,9 +47,19 @@ def sign_policy(folder: SiteFolder, keys: Sequence[SigningKey]) -> bytes:
     """
     _policy, payload = read_document(folder)
     envelope = dsse.encode(dsse.seal(POLICY_TYPE, payload, *keys))
-    verify_envelope(folder, envelope)
+    verified = verify_envelope(folder, envelope)
+    _check_valid(verified)
     folder.policy_envelope.write_bytes(envelope)
     return envelope
+
+
+def _check_valid(verified: Verified) -> None:
+    word = status(verified, datetime.now(UTC))
+    if word != "in_force":
+        raise PolicyRejected(
+            f"revision {verified.policy.revision} is {word}: mend not_before and expires, raise the revision",
+            digest=verified.digest,
+        )
 
 
 def read_envelope(folder: SiteFolder) -> bytes:
@@ -63,9 +73,23 @@ def read_envelope(folder: SiteFolder) -> bytes:
 
 
 def verify_envelope(folder: SiteFolder, envelope: bytes) -> Verified:
-    """Check an envelope against the folder's trust root. Raises: PolicyRejected."""
+    """Check an envelope against the folder's trust root; it may have expired, see `policy.verify.status`.
+
+    An expired policy still serves for the safe direction, so a site must start with it.
+    Raises: PolicyRejected.
+    """
     root = load_root(folder.trust_root)
-    return verify_policy(envelope, root, site=root.site, now=datetime.now(UTC), in_force=None)
+    now = moment_for(envelope, datetime.now(UTC))
+    return verify_policy(envelope, root, site=root.site, now=now, in_force=None)
+
+
+def moment_for(envelope: bytes, now: datetime) -> datetime:
+    """`now`, or the last moment at which an expired policy was valid. Trusts nothing: the caller verifies."""
+    try:
+        policy = decode_policy(dsse.decode(envelope).body())
+    except (TrustError, ValueError):
+        return now  # the verification says what is wrong with it
+    return min(now, policy.expires - timedelta(microseconds=1)) if policy.expires.tzinfo else now
 
 
 async def publish_policy(bus: Bus, signer: Signer, folder: SiteFolder) -> bool:

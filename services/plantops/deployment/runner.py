@@ -10,7 +10,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -19,14 +18,15 @@ from plantops.adapters.host.process import process_name
 from plantops.adapters.host.rules import PolicyRules
 from plantops.adapters.host.source_host import SourceHost
 from plantops.audit.notary_process import NotaryProcess
-from plantops.deployment.initialise import PASSPHRASE_FILE
-from plantops.deployment.policies import read_envelope
+from plantops.deployment.broker import connect
+from plantops.deployment.policies import moment_for, read_envelope
+from plantops.deployment.processes import process_names
 from plantops.deployment.runtime_file import overrides, read_running
+from plantops.deployment.secret_store import resolver
 from plantops.deployment.site import Site, Source, own_settings
 from plantops.events.base import SiteName
 from plantops.flow.auditing import Auditor
 from plantops.flow.context import Context
-from plantops.flow.jetstream import JetStreamBus
 from plantops.flow.journal import Journal
 from plantops.flow.observing import Observer
 from plantops.flow.policies import first, follow, refresh
@@ -38,11 +38,9 @@ from plantops.policy.in_force import InForce
 from plantops.policy.verify import load_root
 from plantops.runtime.errors import BrokerError, PolicyRejected, SettingsError
 from plantops.runtime.nkey import NKey
-from plantops.runtime.secrets import Secret, SecretStore, resolve_secret
 from plantops.twin.process import run_twin
 
 POLICY_PATIENCE_SECONDS = 30.0
-CONNECT_SECONDS = 30.0
 STOP_SECONDS = 4.0
 
 log = structlog.get_logger("plantops.runner")
@@ -122,7 +120,8 @@ class Runner:
         bus = await connect(site, name, NKey.load(identity.login), on_fatal=self._fatal)
         if name == "notary":
             # The audit account does not see the plant's streams: the notary reads the envelope's file.
-            in_force.offer(read_envelope(folder), datetime.now(UTC))
+            envelope = read_envelope(folder)
+            in_force.offer(envelope, moment_for(envelope, datetime.now(UTC)))
         else:
             await first(bus, in_force, patience_seconds=POLICY_PATIENCE_SECONDS)
         auditor = None
@@ -166,7 +165,7 @@ class Runner:
             settings=source.settings,
             adapter=source.adapter,
             connection=own_settings(source, special),
-            secrets=_secrets(self.site),
+            secrets=resolver(self.site),
             bus=context.bus,
             signer=context.signer,
             trust=context.in_force,
@@ -197,70 +196,13 @@ async def _follow_file(site: Site, in_force: InForce) -> None:
     while True:
         await asyncio.sleep(1.0)
         try:
-            if in_force.offer(read_envelope(site.folder), datetime.now(UTC)):
+            envelope = read_envelope(site.folder)
+            if in_force.offer(envelope, moment_for(envelope, datetime.now(UTC))):
                 log.info("policy.in_force", digest=in_force.verified.digest if in_force.verified else "")
         except (PolicyRejected, SettingsError) as error:
             if str(error) != told:
                 told = str(error)
                 log.warning("policy.rejected", reason=told)
-
-
-def process_names(site: Site) -> tuple[str, ...]:
-    """All processes that run, in the order in which they start."""
-    return ("notary", "twin", "gate", "timer", *(process_name(source) for source in site.sources))
-
-
-def broker_url(site: Site) -> str:
-    """Where the site's broker is. Raises: SettingsError when none is known."""
-    if site.settings.broker.url:
-        return site.settings.broker.url
-    running = read_running(site.folder)
-    if running is None:
-        raise SettingsError(
-            f"nothing runs in {site.folder.root}: start it with `plantops up --folder {site.folder.root}`"
-        )
-    return running.url
-
-
-async def connect(
-    site: Site, name: str, key: NKey, *, on_fatal: Callable[[BrokerError], None] | None = None
-) -> JetStreamBus:
-    """Log in. Raises: BrokerUnavailable, SettingsError."""
-    return await JetStreamBus.connect(
-        broker_url(site), name, seed=key.seed, wait=CONNECT_SECONDS, on_fatal=on_fatal
-    )
-
-
-def secret_store(site: Site) -> SecretStore | None:
-    """The site's encrypted store; None when there is none. Its passphrase comes from a file or the
-    environment (`PLANTOPS_PASSPHRASE_FILE`, `PLANTOPS_PASSPHRASE`)."""
-    if not site.folder.secrets.exists():
-        return None
-    return SecretStore.open(site.folder.secrets, passphrase(site))
-
-
-def passphrase(site: Site) -> str:
-    """Raises: SettingsError when there is none."""
-    if direct := os.environ.get("PLANTOPS_PASSPHRASE", ""):
-        return direct
-    path = Path(os.environ.get("PLANTOPS_PASSPHRASE_FILE", site.folder.keys / PASSPHRASE_FILE))
-    try:
-        return path.read_text().strip()
-    except OSError as error:
-        raise SettingsError(
-            f"cannot read the passphrase of the secret store from {path}: {error.strerror}"
-        ) from error
-
-
-def _secrets(site: Site) -> Callable[[str], Secret]:
-    opened: list[SecretStore | None] = []
-
-    def resolve(reference: str) -> Secret:
-        if not opened and reference.startswith("secret:"):
-            opened.append(secret_store(site))
-        return resolve_secret(reference, store=opened[0] if opened else None, environment=os.environ)
-
-    return resolve
 
 
 def stop_on_signals(stopping: asyncio.Event) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -35,6 +35,8 @@ NAME = "timer"
 OWNER = "gate"
 # The gate's own check at use is what counts; the word comes a little later, so that it is never early.
 GRACE = timedelta(milliseconds=500)
+AGAIN = timedelta(seconds=30)
+LOOK_SECONDS = 0.25
 
 Purpose = Literal["approval", "confirmation", "execution"]
 
@@ -139,16 +141,21 @@ async def run_timer(context: Context) -> None:
 
 
 async def _ring(context: Context, shell: Shell[TimerState]) -> None:
-    told: dict[CommandId, Due] = {}
+    told: dict[CommandId, tuple[Due, datetime]] = {}
     while True:
-        await asyncio.sleep(0.25)
-        now = context.now()
-        open_ = shell.state.open
-        told = {command: due for command, due in told.items() if open_.get(command) == due}
-        ready = [due for due in open_.values() if due.due + GRACE <= now and told.get(due.command) != due]
+        await asyncio.sleep(LOOK_SECONDS)
+        now, open_ = context.now(), shell.state.open
+        told = {command: word for command, word in told.items() if open_.get(command) == word[0]}
+        ready = [due for due in open_.values() if due.due + GRACE <= now and _is_new(told, due, now)]
         for due in heapq.nsmallest(100, ready):
             event = TimerFired(site=context.site, command=due.command, due=due.due, purpose=due.purpose)
             identity = f"timer.{due.command}.{due.purpose}"
             message = context.signer.message(timer(context.site, OWNER), event, id=identity, time=now)
             await context.bus.publish(message, stream="TIMERS")
-            told[due.command] = due
+            told[due.command] = (due, now)
+
+
+def _is_new(told: Mapping[CommandId, tuple[Due, datetime]], due: Due, now: datetime) -> bool:
+    """Not told yet, or not heard: the gate ignores a word that comes before its own deadline."""
+    word = told.get(due.command)
+    return word is None or word[0] != due or now - word[1] >= AGAIN
