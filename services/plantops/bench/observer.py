@@ -12,7 +12,7 @@ import msgspec
 
 from plantops.bench.counting import Totals
 from plantops.bench.ground import Ground, child
-from plantops.deployment.runner import connect
+from plantops.deployment.broker import connect
 from plantops.deployment.site import Site
 from plantops.events import subjects
 from plantops.events.base import Record, TagName, encode_json

@@ -16,7 +16,7 @@ from plantops.adapters.host.lease import Lease
 from plantops.adapters.host.notices import Notices, publish_definition
 from plantops.adapters.host.outbox import Outbox
 from plantops.bench.ground import SOURCE, fresh_token
-from plantops.deployment.runner import connect
+from plantops.deployment.broker import connect
 from plantops.deployment.site import Site
 from plantops.events.base import SiteName, SourceName
 from plantops.events.tags import Column, SourceDefined, TagFrame, layout_of

@@ -14,8 +14,8 @@ import msgspec
 
 from plantops.bench.counting import Counting
 from plantops.bench.ground import READER, SOURCE
+from plantops.deployment.broker import connect
 from plantops.deployment.policies import read_envelope
-from plantops.deployment.runner import connect
 from plantops.deployment.site import load_site
 from plantops.events.base import SourceName
 from plantops.flow.shell import Shell

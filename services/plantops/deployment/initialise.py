@@ -23,6 +23,7 @@ from plantops.deployment.identities import (
     role_of,
 )
 from plantops.deployment.policies import sign_policy, write_policy
+from plantops.deployment.secret_store import PASSPHRASE_FILE
 from plantops.deployment.site import Site, load_site
 from plantops.events.base import Digest, is_token
 from plantops.ledger.keys import SigningKey
@@ -44,7 +45,6 @@ from plantops.runtime.nkey import NKey
 from plantops.runtime.secrets import Cost, SecretStore
 
 PACKAGE = "plantops.deployment.demo_site"
-PASSPHRASE_FILE = "secrets.passphrase"  # noqa: S105 - a file's name
 # The people of the demo and their roles.
 DEMO_PEOPLE = {"alice": ("operator",), "bob": ("supervisor",), "carol": ("viewer",)}
 # The demo's store protects nothing; a site of its own makes one with the full cost by `secret set`.

@@ -25,8 +25,9 @@ import structlog
 from plantops.deployment.folder import Identity
 from plantops.deployment.identities import AUDIT_PROVISIONER, PLANT_PROVISIONER, POLICY_OFFICE, logins
 from plantops.deployment.policies import publish_policy, read_envelope, verify_envelope
-from plantops.deployment.runner import process_names, secret_store
+from plantops.deployment.processes import process_names
 from plantops.deployment.runtime_file import Running, SimulationPorts, read_running, write_running
+from plantops.deployment.secret_store import secret_store
 from plantops.deployment.site import Site
 from plantops.flow.accounts import ServerOptions, configuration
 from plantops.flow.jetstream import JetStreamBus

@@ -1,0 +1,52 @@
+"""What can be said of a site without its sources, its model and the libraries that those need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from plantops.deployment.folder import SiteFolder
+from plantops.deployment.settings import SiteSettings
+from plantops.events.base import is_token
+from plantops.runtime.errors import SettingsError
+from plantops.runtime.settings import line_in, load_toml
+
+
+@dataclass(frozen=True)
+class Place:
+    """A site's folder and its settings file."""
+
+    folder: SiteFolder
+    settings: SiteSettings
+
+    @property
+    def name(self) -> str:
+        return self.settings.site
+
+
+def load_place(root: Path) -> Place:
+    """Read and check plantops.toml alone. Raises: SettingsError naming file, key and line."""
+    folder = SiteFolder(root)
+    if not folder.settings.exists():
+        raise SettingsError(
+            f"{folder.settings} does not exist: make a site with `plantops init {root}`", setting="folder"
+        )
+    settings = load_toml(folder.settings, SiteSettings)
+    place = Place(folder, settings)
+    if not is_token(settings.site):
+        raise wrong(place, "site", f"is {settings.site!r}: use letters, digits, '-' and '_'")
+    if not settings.sources:
+        raise wrong(place, "sources", "names no source: add at least one, such as plc1 = 'sources/plc1.toml'")
+    broker = settings.broker
+    if broker.url and not broker.url.startswith(("nats://", "tls://", "ws://", "wss://")):
+        raise wrong(place, "broker.url", f"is {broker.url!r}: write nats://host:port, or '' for our own")
+    for key, port in (("broker.port", broker.port), ("broker.monitor_port", broker.monitor_port)):
+        if not 0 <= port <= 65_535:
+            raise wrong(place, key, f"is {port}: a port is 1 to 65535, or 0 for a free one")
+    return place
+
+
+def wrong(place: Place, key: str, problem: str) -> SettingsError:
+    """A mistake in plantops.toml, with its line."""
+    line = line_in(place.folder.settings, tuple(key.split(".")))
+    return SettingsError(f"{place.folder.settings}:{line}: {key} {problem}", setting=key)
