@@ -49,7 +49,15 @@ def _status(view: View, command: CommandId, asked: Asked) -> CommandStatus:
         confirms=asked.intent.confirms,
         expires_at=expires_at,
         simulation_digest=course.simulated.result if course.simulated else "",
+        next=course.simulated.next if course.simulated else "",
+        confirmed_by=_confirmed_by(view, command),
     )
+
+
+def _confirmed_by(view: View, command: CommandId) -> str:
+    confirming = view.confirmed_by(command)
+    asked = view.asked(confirming) if confirming else None
+    return f"c{asked.sequence}" if asked else ""
 
 
 def listed(state: GateState, limit: int, *, open_only: bool) -> CommandsListed:

@@ -10,7 +10,7 @@ import msgspec
 
 from plantops.events.base import AssetName, CommandId
 from plantops.events.commands import Intent
-from plantops.gate.state import Asked, Course, Deed, GateState, View
+from plantops.gate.state import Asked, Course, Deed, GateState, View, is_forgotten
 from plantops.policy.verify import Verified
 
 
@@ -29,16 +29,19 @@ _DECODER = msgspec.json.Decoder(_Snapshot)
 def dump(state: GateState) -> bytes:
     """Equal folds give equal bytes. What is over is kept as far as a later decision needs it."""
     view = View(state)
+    newest = max((asked.at for asked in state.asked.values()), default=None)
     over = {command for command in state.asked if view.is_over(command)}
+    gone = {
+        command
+        for command, asked in state.asked.items()
+        if newest is not None and is_forgotten(view, command, asked, newest)
+    }
     return _ENCODER.encode(
         _Snapshot(
             policy=state.verified,
-            asked={command: _slim(a) if command in over else a for command, a in state.asked.items()},
-            courses={
-                command: _ended(course) if command in over else course
-                for command, course in state.courses.items()
-            },
-            deeds=state.deeds,
+            asked={c: _slim(a) if c in over else a for c, a in state.asked.items() if c not in gone},
+            courses={c: _ended(k) if c in over else k for c, k in state.courses.items() if c not in gone},
+            deeds={c: deed for c, deed in state.deeds.items() if c not in gone},
             generations=state.generations,
         )
     )

@@ -7,7 +7,7 @@ executors say, `verified` folds POLICY. No fold looks at another, so their order
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -15,6 +15,10 @@ import msgspec
 from plantops.events.base import AssetName, CommandId, Digest, PrincipalName, SourceName
 from plantops.events.commands import ApprovalRequested, CommandRequested, CommandSimulated, Intent, Permit
 from plantops.policy.verify import Verified
+
+# How long a key answers for the command that it once named. A signed intent is refused as too old long
+# before; every approval that is still awaited keeps its command anyway.
+REMEMBER = timedelta(days=2)
 
 Phase: TypeAlias = Literal[
     "asked", "denied", "simulating", "simulated", "waiting", "permitted", "cancelled", "expired"
@@ -217,6 +221,28 @@ def record_request(state: GateState, event: CommandRequested, sequence: int, at:
     asked = Asked(event.intent, event.digest, event.login, event.signer, sequence, at)
     state.asked[event.command] = asked
     state.index(event.command, asked)
+    _forget(state, at)
+
+
+def is_forgotten(view: View, command: CommandId, asked: Asked, newest: datetime) -> bool:
+    """Whether nothing can follow from a command any more, and its key may be used again."""
+    return newest - asked.at > REMEMBER and view.is_over(command)
+
+
+def _forget(state: GateState, newest: datetime) -> None:
+    """Drop the oldest commands as far as they are over, so that memory follows the last days only."""
+    view = View(state)
+    while state.asked:
+        command, asked = next(iter(state.asked.items()))
+        if not is_forgotten(view, command, asked, newest):
+            return
+        del state.asked[command]
+        state.courses.pop(command, None)
+        state.deeds.pop(command, None)
+        state.stops.pop(command, None)
+        state.by_sequence.pop(asked.sequence, None)
+        state.by_simulation.pop(command, None)
+        state.standing.get(asked.intent.asset, {}).pop(command, None)
 
 
 def simulated_of(event: CommandSimulated) -> Simulated:
