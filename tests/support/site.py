@@ -19,10 +19,10 @@ import pytest
 from plantops.cli.following import Follower
 from plantops.cli.plant_control import tell_plant
 from plantops.cli.session import Session, session_of
+from plantops.deployment.broker import connect
 from plantops.deployment.folder import Identity
 from plantops.deployment.identities import PLANT_PROVISIONER, POLICY_OFFICE
 from plantops.deployment.initialise import initialise
-from plantops.deployment.runner import connect
 from plantops.deployment.runtime_file import Running, read_running
 from plantops.deployment.site import Site, load_site
 from plantops.events.base import Scalar, TagName
