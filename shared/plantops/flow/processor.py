@@ -64,12 +64,14 @@ class Reads:
 
     `kind` "fold": one owner, in order, acknowledged up to a snapshot. "effect": shared by workers, each
     message acknowledged when its effect is done. `name` tells several consumers of one process apart.
+    `ack_seconds`: after how long without a word an effect goes to another worker (0: the usual 30 s).
     """
 
     stream: str
     subjects: tuple[str, ...]
     kind: str = "fold"
     name: str = ""
+    ack_seconds: float = 0.0
 
 
 class Processor(Protocol[S]):

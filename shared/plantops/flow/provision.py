@@ -206,6 +206,7 @@ def _consumer(name: str, reads: Reads) -> Json:
     if reads.kind not in ("fold", "effect"):
         raise SettingsError(f"consumer {name}: kind {reads.kind!r} is neither fold nor effect", setting=name)
     is_fold = reads.kind == "fold"
+    effect_wait = timedelta(seconds=reads.ack_seconds) or EFFECT_ACK_WAIT
     return {
         "name": name,
         "durable_name": name,
@@ -213,7 +214,7 @@ def _consumer(name: str, reads: Reads) -> Json:
         "deliver_policy": "all",
         "replay_policy": "instant",
         "ack_policy": "all" if is_fold else "explicit",
-        "ack_wait": (FOLD_ACK_WAIT if is_fold else EFFECT_ACK_WAIT) // timedelta(microseconds=1) * 1000,
+        "ack_wait": (FOLD_ACK_WAIT if is_fold else effect_wait) // timedelta(microseconds=1) * 1000,
         "max_ack_pending": FOLD_MAX_ACK_PENDING if is_fold else EFFECT_MAX_ACK_PENDING,
         "max_deliver": -1,
     }

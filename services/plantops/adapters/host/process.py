@@ -16,6 +16,9 @@ from plantops.events.tags import SourceDefined, TagFrame
 from plantops.flow.declaration import ProcessSpec, Writes
 from plantops.flow.processor import Reads
 
+# A stop in the hand of a host that dies must come again before its permit has run out.
+SAFE_ACK_SECONDS = 3.0
+
 _SAID = (CommandClaimed, CommandExecuted, CommandFailed, OutcomeUnknown, DryRunDone)
 
 
@@ -38,7 +41,13 @@ def spec(site: str, source: str) -> ProcessSpec:
                 kind="effect",
                 name="normal",
             ),
-            Reads("COMMANDS", (f"cmd.{site}.safe_permitted.gate.*",), kind="effect", name="safe"),
+            Reads(
+                "COMMANDS",
+                (f"cmd.{site}.safe_permitted.gate.*",),
+                kind="effect",
+                name="safe",
+                ack_seconds=SAFE_ACK_SECONDS,
+            ),
         ),
         writes=(
             Writes("TAGS", (subjects.tag(site, source),), (event_type(TagFrame),)),
