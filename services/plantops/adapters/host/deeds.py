@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TypeAlias
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.clock import Clock
 from plantops.adapters.host.execution import (
+    aged,
     first_problem,
     first_reason,
     is_proved,
@@ -74,8 +76,11 @@ class Deeds:
         self._clock, self._seen = clock, seen
         self._places = {tag.name: index for index, tag in enumerate(definition.tags)}
 
-    async def look(self, tags: Sequence[TagName], lane: Lane) -> tuple[ObservedInput, ...]:
-        """Each tag once, in the order given: ours read from the device now, others as their frames tell.
+    async def look(
+        self, tags: Sequence[TagName], lane: Lane, now: Callable[[], datetime]
+    ) -> tuple[ObservedInput, ...]:
+        """Each tag once, in the order given: ours read from the device now, others as their frames tell, as
+        old as they are at `now`: whoever observed them may have a clock that lags.
 
         Raises: DeviceError, BrokerUnavailable.
         """
@@ -83,11 +88,13 @@ class Deeds:
         own = [name for name in names if name in self._places]
         foreign = [name for name in names if name not in self._places]
         found: dict[TagName, ObservedInput] = {}
-        if foreign:
-            found |= {one.tag: one for one in (await self._observe(foreign)).inputs}
+        seen = await self._observe(foreign) if foreign else None
         if own:
             samples = await self._device.read([self._places[name] for name in own], lane)
             found |= {name: observed(name, sample) for name, sample in zip(own, samples, strict=True)}
+        if seen is not None:
+            since = (now() - seen.at).total_seconds()
+            found |= {one.tag: aged(one, since) for one in seen.inputs if one.tag in foreign}
         return tuple(found.get(name) or nobody_knows([name])[0] for name in names)
 
     def encode(self, writes: Sequence[Write]) -> tuple[str, ...]:
@@ -130,7 +137,7 @@ class Deeds:
     async def _step(self, permit: Permit, write: Write, course: Course, standing: Standing) -> Course:
         started = self._clock.monotonic()
         try:
-            inputs = await self.look([*self._rules.needed(permit), write.tag], Lane.COMMAND)
+            inputs = await self.look([*self._rules.needed(permit), write.tag], Lane.COMMAND, standing.now)
         except (DeviceError, *AWAY) as error:
             return replace(course, stopped=f"the inputs cannot be read: {error}")
         now = standing.now()
@@ -201,7 +208,7 @@ class Deeds:
         found: ObservedInput | None = None
         while True:
             try:
-                found = (await self.look([tag], lane))[0]
+                found = (await self.look([tag], lane, standing.now))[0]
             except (DeviceError, *AWAY) as error:
                 problem, is_unknown = f"{tag} cannot be read back: {error}", True
                 break

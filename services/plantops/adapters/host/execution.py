@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
+
 from plantops.adapters.host.ports import Rules, same
 from plantops.events.base import Scalar, SiteName, TagName, from_nanoseconds
 from plantops.events.commands import Decision, ObservedInput, Permit, StepResult, Write
@@ -85,6 +87,13 @@ def observed(tag: TagName, sample: Sample) -> ObservedInput:
         source_time=None if sample.source_time is None else from_nanoseconds(sample.source_time),
         note=note,
     )
+
+
+def aged(one: ObservedInput, seconds: float) -> ObservedInput:
+    """An input as it is so much later; a span below zero makes nothing younger."""
+    if one.age_seconds is None or seconds <= 0:
+        return one
+    return msgspec.structs.replace(one, age_seconds=one.age_seconds + seconds)
 
 
 def first_reason(decision: Decision) -> str:

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 
 import structlog
 
-from plantops.adapters.host.away import AWAY
+from plantops.adapters.host.away import AWAY, UNAUDITED
 from plantops.adapters.host.claims import Claims
 from plantops.adapters.host.clock import Clock
 from plantops.adapters.host.deeds import Deeds, Final
@@ -46,7 +46,7 @@ from plantops.flow.dead import DeadLetters
 from plantops.flow.signing import Signer
 from plantops.flow.trust import Trust
 from plantops.policy.judge import decision_digest
-from plantops.runtime.errors import DeviceError, TrustError, WriteRejected
+from plantops.runtime.errors import DeviceError, IntegrityError, TrustError, WriteRejected
 
 log = structlog.get_logger()
 
@@ -56,7 +56,8 @@ LaneName: TypeAlias = Literal["normal", "safe"]
 _FETCH = 16
 _FETCH_SECONDS = 5.0
 _RETRY_SECONDS = 0.5
-_KEEP_SECONDS = 8.0
+# Well below what the broker waits for a word (`process.SAFE_ACK_SECONDS` is the shortest).
+_KEEP_SECONDS = 1.0
 _WIND_DOWN_SECONDS = 0.02
 
 
@@ -161,7 +162,12 @@ class Executor:
     async def _believed(self, stored: Stored) -> Order | None:
         """The order in a message, or None when it must not be believed: then it is buried."""
         try:
-            return _order(stored, self._trust)
+            try:
+                return _order(stored, self._trust)
+            except TrustError:
+                # The gate's key may stand in a policy that is not known here yet, and a stop comes once.
+                await self._rules.refresh()
+                return _order(stored, self._trust)
         except (EventUnreadable, SubjectInvalid, TrustError) as error:
             log.warning("permit.refused", subject=stored.subject, sequence=stored.sequence, cause=str(error))
             await self._dead.bury(stored, str(error))
@@ -202,6 +208,8 @@ class Executor:
             await self._finish(permit, _crashed(permit))
             return
         standing = self._standing(permit, stored)
+        if permit.safe_direction and standing.now() > permit.not_after:
+            await self._ask_the_time(standing)
         if permit.policy != self._rules.policy:
             await self._rules.refresh()
         problem = "" if said.is_claim else self._problem(order, standing)
@@ -217,15 +225,28 @@ class Executor:
             return
         await self._finish(permit, await self._perform(permit, claim, standing))
 
+    async def _ask_the_time(self, standing: Standing) -> None:
+        """A stop is not refused by our clock, which may be ahead: our lease was renewed a moment ago, and
+        the broker wrote on it when that was."""
+        lease = await self._bus.last(
+            "SOURCES", subjects.source(self._place.site, self._place.source, "lease")
+        )
+        if lease is not None:
+            standing.go_by(lease.time_ns)
+
     async def _perform(self, permit: Permit, claim: CommandClaimed, standing: Standing) -> Final:
         kind = event_type(claim)
         if permit.safe_direction:
-            await self._auditor.append_or_journal(kind, claim, command=permit.command)
+            try:
+                await self._auditor.append_or_journal(kind, claim, command=permit.command)
+            except IntegrityError as error:
+                # No disk takes the record. The signed claim stands on COMMANDS, and a stop does not wait.
+                log.error("audit.stop_without_record", command=permit.command, cause=error.message)  # noqa: TRY400
             return await self._deeds.safe(permit, standing)
         async with self._assets[permit.asset]:
             try:
                 await self._auditor.append(kind, claim, command=permit.command)
-            except AWAY as error:
+            except UNAUDITED as error:
                 return _not_done(permit, f"the audit did not acknowledge the claim: {error}")
             return await self._deeds.normal(permit, standing)
 
@@ -234,7 +255,7 @@ class Executor:
         log.info("command.ended", command=permit.command, outcome=event_type(final))
         try:
             await self._auditor.append(event_type(final), final, command=permit.command)
-        except AWAY as error:
+        except UNAUDITED as error:
             # The auditor keeps the record and stores it later; the outcome itself is on its stream.
             log.warning("audit.late", command=permit.command, cause=str(error))
 
@@ -258,7 +279,9 @@ class Executor:
         try:
             if not problem:
                 encoded = self._deeds.encode(permit.writes)
-                inputs = await self._deeds.look([*self._rules.needed(permit), *names], Lane.COMMAND)
+                inputs = await self._deeds.look(
+                    [*self._rules.needed(permit), *names], Lane.COMMAND, standing.now
+                )
                 before = tuple(one for one in inputs if one.tag in names)
                 observation = Observation(at=standing.now(), inputs=inputs)
         except WriteRejected as error:
@@ -315,7 +338,7 @@ def _order(stored: Stored, trust: Trust) -> Order:
     if stated != (said.event, said.command, said.site) or order.permit.command != order.command:
         raise TrustError("the subject says something else than the event")
     message = Message(stored.subject, stored.data, stored.headers)
-    trust.believe(event_type(order), order.version, message)
+    trust.at(stored.time_ns).believe(event_type(order), order.version, message)
     return order
 
 

@@ -49,6 +49,7 @@ class Outcomes:
 
         Raises: IntegrityError for a damaged line that is not the torn last one.
         """
+        _cut_torn_line(self._path)
         for line in _read(self._path):
             self._kept[line.command] = Message(line.subject, line.data, line.headers)
         for command in list(self._kept):
@@ -109,6 +110,12 @@ def _append(path: Path, line: _Line) -> None:
         raise IntegrityError(
             f"cannot write the outcome journal {path}: {error.strerror}", path=str(path)
         ) from error
+
+
+def _cut_torn_line(path: Path) -> None:
+    """What a crash in the middle of a write left would spoil the line behind it, and that one counts."""
+    if path.exists() and not (data := path.read_bytes()).endswith(b"\n"):
+        os.truncate(path, data.rfind(b"\n") + 1)
 
 
 def _read(path: Path) -> list[_Line]:

@@ -27,7 +27,7 @@ from plantops.adapters.host.session import Session
 from plantops.adapters.host.standing import Generations
 from plantops.events import subjects
 from plantops.flow.bus import Subscription
-from plantops.runtime.errors import Fenced
+from plantops.runtime.errors import Fenced, IntegrityError
 
 if TYPE_CHECKING:
     from plantops.adapters.host.source_host import SourceHost
@@ -147,11 +147,18 @@ class Reign:
             tasks.create_task(self._outbox.run())
 
     async def _command(self) -> None:
-        """What an earlier run left unsaid is said before anything new is carried out."""
-        await self._outcomes.recover()
+        """Stops at once; anything else after what an earlier run left unsaid is said."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._command_normal())
             tasks.create_task(self._executor.run("safe"))
-            tasks.create_task(self._executor.run("normal"))
+
+    async def _command_normal(self) -> None:
+        try:
+            await self._outcomes.recover()
+        except IntegrityError as error:
+            log.error("outcomes.damaged", source=self._host.source, cause=error.message)  # noqa: TRY400
+            return  # a person must look at the device; until then only stops are carried out
+        await self._executor.run("normal")
 
     async def _serve(self) -> list[Subscription]:
         host = self._host

@@ -50,11 +50,20 @@ class Standing:
         self._bus, self._trust, self._clock, self._generations = bus, trust, clock, generations
         self._is_ours = is_ours
         self._received_at = clock.monotonic()
+        self._gone_by: tuple[int, float] | None = None
 
     def now(self) -> datetime:
         """UTC; never before the broker's time of the permit, so that a clock that lags prolongs nothing."""
+        if self._gone_by is not None:
+            told_ns, told_at = self._gone_by
+            return from_nanoseconds(told_ns + round((self._clock.monotonic() - told_at) * 1e9))
         elapsed = round((self._clock.monotonic() - self._received_at) * 1e9)
         return from_nanoseconds(max(self._clock.now_ns(), self._stored.time_ns + elapsed))
+
+    def go_by(self, broker_ns: int) -> None:
+        """From now on go by this time of the broker, a moment ago, and not by our clock."""
+        told_ns = max(broker_ns, self._stored.time_ns)
+        self._gone_by = told_ns, self._clock.monotonic()
 
     def overtaken(self) -> str:
         """Why a stop voids it, as far as this process has heard; empty when none does."""
