@@ -135,9 +135,9 @@ def streams_page() -> Page:
         )
     )
     yield from ("# Streams", "")
-    yield "No message of a stream can be deleted, purged, rolled up or given a life of its own. Bounds are the"
-    yield "defaults; `[broker]` of the site file sets those of `TAGS` and the number of replicas. A process is"
-    yield "given messages in order (read), or looks one up by sequence or subject when it needs it (look-up)."
+    yield "No message of a stream can be deleted, purged, rolled up or given a life of its own. Bounds are"
+    yield "the defaults; `[broker]` of the site file sets those of `TAGS` and the number of replicas. Messages"
+    yield "are given in order (read), or looked up by sequence or subject (look-up)."
     for account in ("PLANT", "AUDIT"):
         yield from ("", f"## Account {account}", "")
         rows = (_stream_row(each, specs) for each in kept if each.account == account)
