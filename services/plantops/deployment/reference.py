@@ -136,8 +136,8 @@ def streams_page() -> Page:
     )
     yield from ("# Streams", "")
     yield "No message of a stream can be deleted, purged, rolled up or given a life of its own. Bounds are"
-    yield "the defaults; `[broker]` of the site file sets those of `TAGS` and the number of replicas. Messages"
-    yield "are given in order (read), or looked up by sequence or subject (look-up)."
+    yield "the defaults; `[broker]` of the site file sets those of `TAGS` and the number of replicas."
+    yield "Messages are given in order (read), or looked up by sequence or subject (look-up)."
     for account in ("PLANT", "AUDIT"):
         yield from ("", f"## Account {account}", "")
         rows = (_stream_row(each, specs) for each in kept if each.account == account)
