@@ -14,8 +14,8 @@ from plantops.bench.ceilings import nats_ceilings
 from plantops.bench.figures import Bench, Figure, Load, Tell, figure
 from plantops.bench.ground import Ground, ground
 from plantops.bench.publisher import source_file
+from plantops.deployment.broker import connect
 from plantops.deployment.policies import read_envelope, verify_envelope
-from plantops.deployment.runner import connect
 from plantops.deployment.site import Site
 from plantops.flow.auditing import Auditor
 from plantops.flow.bus import Bus
@@ -156,6 +156,7 @@ async def _verified(here: Ground, load: Load, tell: Tell, ceiling: Figure) -> li
             offline,
             "records/s",
             better="higher",
+            ceiling=ceiling,
             note=note,
         ),
     ]

@@ -36,7 +36,7 @@ def approvals(folder: Folder = DEMO_FOLDER, user: User = "", json: Json = False)
 
 
 async def _approvals(folder: Path, user: str, *, json: bool) -> None:
-    async with session(folder, user) as here:
+    async with session(folder, user, quiet=json) as here:
         told = await here.ask("command", "approvals", None, ApprovalsListed)
     if json:
         print_json(told)
@@ -90,7 +90,7 @@ async def _answer(
     *,
     json: bool,
 ) -> None:
-    async with session(folder, user) as here:
+    async with session(folder, user, quiet=json) as here:
         answer, status = await give(here, command, verdict, reason)
     if isinstance(answer, ApprovalRefused):
         raise Refused(f"{status.handle}: {answer.reason}", reason="approval_refused")

@@ -10,18 +10,13 @@ import typer
 from plantops.audit.records import read_records
 from plantops.audit.trust import load_trust, save_trust
 from plantops.audit.verify import verify_folder
-from plantops.cli.output import DEMO_FOLDER, Folder, Json, out, print_json, table
+from plantops.cli.output import DEMO_FOLDER, Folder, Json, Voice, out, print_json, safe, table
 from plantops.cli.proofs import auditor, export_site, site_trust, tell_offline, tell_online, verify_site
 from plantops.cli.session import run
-from plantops.deployment.site import load_site
+from plantops.deployment.place import load_place
 from plantops.runtime.errors import Refused
 
-app = typer.Typer(no_args_is_help=True)
-
-
-@app.callback()
-def group() -> None:
-    """Prove what happened."""
+app = typer.Typer(no_args_is_help=True, help="Prove what happened.")
 
 
 @app.command()
@@ -39,11 +34,11 @@ def verify(
     if export is not None:
         _verify_export(folder, export, trust, json=json)
         return
-    report = run(verify_site(load_site(folder)))
+    report = run(verify_site(load_place(folder), quiet=json))
     if json:
         print_json(report)
     else:
-        tell_online(report)
+        tell_online(report, Voice(json=False))
     if report.first_bad is not None:
         raise Refused(f"the audit does not verify: {report.first_bad.detail}", reason="audit")
 
@@ -53,7 +48,7 @@ def _verify_export(folder: Path, export: Path, trust: Path | None, *, json: bool
         raise Refused(
             f"{export} is no folder: give the one that `plantops audit export` wrote", reason="path"
         )
-    known = load_trust(trust) if trust is not None else site_trust(load_site(folder))
+    known = load_trust(trust) if trust is not None else site_trust(load_place(folder))
     report = verify_folder(export, known)
     if json:
         print_json(
@@ -66,7 +61,7 @@ def _verify_export(folder: Path, export: Path, trust: Path | None, *, json: bool
             }
         )
     else:
-        tell_offline(report)
+        tell_offline(report, Voice(json=False))
     if not report.ok:
         raise Refused(f"the export does not verify: {report.findings[0].detail}", reason="audit")
 
@@ -84,7 +79,7 @@ def show(
 
 
 async def _show(folder: Path, last: int, writer: str, command: str, *, json: bool) -> None:
-    site = load_site(folder)
+    site = load_place(folder)
     async with auditor(site) as bus:
         shown = await read_records(
             bus,
@@ -133,8 +128,8 @@ def export(
 ) -> None:
     """Write the log as C2SP tiles, for verification without us; beside it goes `trust.json`, which a
     verifier must get on another way."""
-    site = load_site(folder)
-    written = run(export_site(site, target))
+    site = load_place(folder)
+    written = run(export_site(site, target, quiet=json))
     beside = target.with_name(f"{target.name}.trust.json")
     save_trust(site_trust(site), beside)
     if json:
@@ -142,4 +137,8 @@ def export(
             {"size": written.size, "root": written.root.hex(), "folder": str(target), "trust": str(beside)}
         )
     else:
-        out.print(f"exported {written.size} records to {target}; whose keys count is in {beside}")
+        out.print(
+            f"exported {written.size} records to {safe(str(target))}; "
+            f"whose keys count is in {safe(str(beside))}",
+            soft_wrap=True,
+        )

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from plantops.cli.following import Follower, Told, describe
-from plantops.cli.output import DEMO_FOLDER, Folder, Json, User, out, print_json, print_json_line, table
+from plantops.cli.output import (
+    DEMO_FOLDER,
+    Folder,
+    Json,
+    JsonLines,
+    User,
+    Voice,
+    did_you_mean,
+    print_json,
+    print_json_line,
+    safe,
+    some,
+    table,
+    working,
+)
 from plantops.cli.session import Session, run, session
 from plantops.events.base import Scalar
 from plantops.events.commands import Intent, Mode
-from plantops.events.queries import CommandAsked, CommandsAsked, CommandsListed, CommandStatus
+from plantops.events.queries import CommandAsked, CommandsAsked, CommandsListed, CommandStatus, IntentTaken
+from plantops.model.load import Plant
 from plantops.runtime.errors import Refused, SettingsError
 
 
@@ -30,7 +47,7 @@ def command(  # noqa: PLR0917 - typer reads the options from the signature
     arguments: Annotated[list[str] | None, typer.Argument(help="key=value, as the model names them.")] = None,
     folder: Folder = DEMO_FOLDER,
     user: User = "",
-    json: Json = False,
+    json: JsonLines = False,
     simulate: Annotated[bool, typer.Option("--simulate", help="Only simulate; write nothing.")] = False,
     confirm: Annotated[
         str, typer.Option("--confirm", help="Confirm this simulation (c12 or its identity).")
@@ -59,8 +76,8 @@ class Wish:
 
 
 async def _command(folder: Path, user: str, wish: Wish, wait: float, *, json: bool) -> None:
-    async with session(folder, user) as here:
-        _check_known(here, wish.asset, wish.operation, wish.arguments)
+    async with session(folder, user, quiet=json) as here:
+        check_known(here.plant, wish)
         confirms = wish.confirms
         if confirms:
             question = CommandAsked(command=confirms)
@@ -74,28 +91,42 @@ async def _command(folder: Path, user: str, wish: Wish, wait: float, *, json: bo
             key=wish.key,
             reason=wish.reason,
         )
-        status = await ask_and_follow(here, intent, wait, json=json)
+        status = await ask_and_follow(here, intent, wait, Voice(json=json))
     if json:
         print_json_line(status)
     if ended_badly(status):
         raise Refused(f"{status.handle} {describe(status)}", reason=status.phase)
 
 
-async def ask_and_follow(here: Session, intent: Intent, wait: float, *, json: bool = False) -> CommandStatus:
+async def ask_and_follow(here: Session, intent: Intent, wait: float, voice: Voice) -> CommandStatus:
     """Send an intent and tell each step of its command as it is stored. Raises: Refused at the door."""
 
-    def tell(told: Told) -> None:
-        if json:
-            print_json_line({"at": told.at, "event": told.kind, "text": told.text})
+    def tell(step: Told) -> None:
+        if voice.json:
+            print_json_line({"at": step.at, "event": step.kind, "text": Text.from_markup(step.text).plain})
         else:
-            out.print(f"  [dim]{told.at:%H:%M:%S.%f}[/] [bold]{told.kind}[/] {told.text}", soft_wrap=True)
+            voice.say(f"  [dim]{step.at:%H:%M:%S.%f}[/] [bold]{step.kind}[/] {step.text}".rstrip())
 
-    async with Follower(here, intent, tell) as follower:
+    told: list[Told] = []
+    taken: IntentTaken | None = None
+
+    def hear(step: Told) -> None:
+        if taken is None:
+            told.append(step)  # what is asked comes before what becomes of it
+        else:
+            tell(step)
+
+    async with Follower(here, intent, hear) as follower:
         taken = await here.send(intent)
-        if not json:
-            again = ", asked before" if taken.repeated else ""
-            out.print(f"[bold]{taken.handle}[/] {intent.asset}.{intent.operation} ({taken.command}{again})")
-        return await follower.until_rest(wait)
+        again = ", asked before" if taken.repeated else ""
+        asked = f"{intent.asset}.{intent.operation}"
+        facts = {"handle": taken.handle, "command": taken.command, "repeated": taken.repeated}
+        text = f"[bold]{taken.handle}[/] {safe(asked)} ({taken.command}{again})"
+        voice.say(text, event="taken", **facts)
+        for step in told:
+            tell(step)
+        with working(f"following {taken.handle}…", quiet=voice.json):
+            return await follower.until_rest(wait)
 
 
 def ended_badly(status: CommandStatus) -> bool:
@@ -137,19 +168,35 @@ def _scalar(name: str, text: str) -> Scalar:
     return number
 
 
-def _check_known(here: Session, asset: str, operation: str, words: dict[str, Scalar]) -> None:
-    """A typing mistake is told here, with what there is; the gate judges by itself all the same."""
-    assets = here.site.plant.model.assets
-    if asset not in assets:
-        raise SettingsError(f"no asset {asset!r}; there are {', '.join(assets)}", setting="asset")
-    operations = assets[asset].operations
-    if operation not in operations:
-        there = ", ".join(operations) or "none"
-        raise SettingsError(f"{asset} has no operation {operation!r}; there are {there}", setting="operation")
-    wanted = operations[operation].arguments
-    if unknown := [name for name in words if name not in wanted]:
-        there = ", ".join(wanted) or "none"
-        raise SettingsError(f"{operation} takes no argument {unknown[0]!r}; it takes {there}")
+def check_known(plant: Plant, wish: Wish) -> None:
+    """A typing mistake is told here, with what is near; the gate judges by itself all the same.
+
+    Raises: SettingsError.
+    """
+    assets = plant.model.assets
+    if wish.asset not in assets:
+        raise _unknown("asset", wish.asset, "the assets are", assets)
+    operations = assets[wish.asset].operations
+    if wish.operation not in operations:
+        raise _unknown("operation", wish.operation, f"{wish.asset} has", operations)
+    wanted = operations[wish.operation].arguments
+    for name in wish.arguments:
+        if name not in wanted:
+            raise _unknown("argument", name, f"{wish.operation} takes", wanted)
+    if missing := [name for name in wanted if name not in wish.arguments]:
+        name, argument = missing[0], wanted[missing[0]]
+        unit = f" in {argument.unit}" if argument.unit else ""
+        raise SettingsError(
+            f"{wish.operation} needs the argument {name!r}: add {name}=VALUE, a {argument.type}{unit}",
+            setting="arguments",
+        )
+
+
+def _unknown(what: str, word: str, there: str, known: Iterable[str]) -> SettingsError:
+    names = list(known)
+    return SettingsError(
+        f"no {what} {word!r}{did_you_mean(word, names)}: {there} {some(names)}", setting=what
+    )
 
 
 def commands(
@@ -164,7 +211,7 @@ def commands(
 
 
 async def _commands(folder: Path, user: str, *, open_only: bool, limit: int, json: bool) -> None:
-    async with session(folder, user) as here:
+    async with session(folder, user, quiet=json) as here:
         question = CommandsAsked(limit=limit, open_only=open_only)
         told = await here.ask("command", "list", question, CommandsListed)
     if json:

@@ -9,20 +9,23 @@ import time
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from plantops.cli.output import out
+from plantops.cli.output import JsonLines, Voice, safe, working
 from plantops.cli.session import run, session_of
 from plantops.cli.story import Story
+from plantops.cli.up import started
 from plantops.deployment.initialise import initialise
-from plantops.deployment.runner import stop_on_signals
 from plantops.deployment.runtime_file import read_running
-from plantops.deployment.site import load_site
+from plantops.deployment.signals import stop_on_signals
+from plantops.deployment.site import Site, load_site
 from plantops.deployment.supervisor import Supervisor
-from plantops.runtime.errors import Refused
+from plantops.runtime.errors import PlantOpsError, Refused
 from plantops.runtime.log import configure_logging
+
+PEOPLE = ("alice", "bob", "carol")
 
 
 def register(app: typer.Typer) -> None:
@@ -32,69 +35,94 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the site folder afterwards.")] = False,
+    json: JsonLines = False,
 ) -> None:
-    """Tell a newcomer what PlantOps does, on real protocols and a real broker."""
+    """Tell a newcomer what PlantOps does, on real protocols and a real broker.
+
+    Takes less than a minute, in a folder of its own that is removed at the end. Exit code 1 when a step does
+    not come out as promised.
+    """
+    voice = Voice(json=json)
     folder = Path(tempfile.mkdtemp(prefix="plantops-demo-"))
-    started = time.monotonic()
+    begun = time.monotonic()
     try:
-        run(_demo(folder / "site"))
+        run(_demo(folder / "site", voice))
     finally:
-        if keep:
-            out.print(f"The site is in {folder / 'site'}: try `plantops up --folder {folder / 'site'}`.")
-        else:
+        if not keep:
             shutil.rmtree(folder, ignore_errors=True)
-    out.print(
-        f"\n[bold green]The story took {time.monotonic() - started:.0f} s.[/] Start your own: `plantops up`"
+    took = time.monotonic() - begun
+    if keep:
+        place = safe(str(folder / "site"))
+        voice.say(f"\nThe site is in {place}: try `plantops up --folder {place}`.", event="kept")
+    voice.say(
+        f"\n[bold green]The story took {took:.0f} s.[/] Start your own: `plantops up`",
+        event="done",
+        seconds=round(took, 1),
     )
 
 
-async def _demo(folder: Path) -> None:
-    with out.status("Making a demo site with its own keys…"):
-        initialise(folder)
-    site = load_site(folder)
-    configure_logging("demo", "error")
+async def _demo(folder: Path, voice: Voice) -> None:
     stopping = asyncio.Event()
     stop_on_signals(stopping)
-    supervisor = Supervisor(site, stopping)
+    with working("making a demo site with its own keys…", quiet=voice.json):
+        site = await asyncio.to_thread(_made, folder)
+    configure_logging("demo", "error")
+    supervisor = Supervisor(site, stopping, tell=lambda text: voice.say(f"[dim]{safe(text)}[/]"))
     work = asyncio.create_task(supervisor.run())
     try:
-        with out.status("Starting broker, simulated plant and processes…"):
-            await _first(work, supervisor.ready.wait())
-        running = read_running(site.folder)
-        assert running is not None
-        assert running.simulation is not None
-        async with AsyncExitStack() as stack:
-            people = {
-                name: await stack.enter_async_context(session_of(site, name))
-                for name in ("alice", "bob", "carol")
-            }
-            story = Story(site, people, running)
-            for number, (title, step) in enumerate(story.steps(), 1):
-                out.print(f"\n[bold cyan]{number}. {title}[/]")
-                await _first(work, step(), stopping)
+        with working("starting broker, simulated plant and processes…", quiet=voice.json):
+            is_up = await started(supervisor, work, stopping)
+        if is_up:
+            await _tell(site, voice, work, stopping)
     finally:
+        was_asked = stopping.is_set()
         stopping.set()
-        with out.status("Stopping…"), suppress(asyncio.CancelledError):
+        with working("stopping…", quiet=voice.json), suppress(asyncio.CancelledError):
             await work
+    if was_asked:
+        raise KeyboardInterrupt
 
 
-async def _first(
-    work: asyncio.Task[None], step: Awaitable[object], stopping: asyncio.Event | None = None
-) -> None:
-    """Do a step while the site runs. Raises: what ended the site, or the step's own error."""
+def _made(folder: Path) -> Site:
+    initialise(folder)
+    return load_site(folder)
+
+
+async def _tell(site: Site, voice: Voice, work: asyncio.Task[None], stopping: asyncio.Event) -> None:
+    running = read_running(site.folder)
+    assert running is not None
+    async with AsyncExitStack() as stack:
+        people = {name: await stack.enter_async_context(session_of(site, name)) for name in PEOPLE}
+        story = Story(site, people, running, voice)
+        for number, (title, step) in enumerate(story.steps(), 1):
+            voice.say(f"\n[bold cyan]{number}. {title}[/]", event="title", number=number, title=title)
+            try:
+                await _first(work, step(), stopping)
+            except PlantOpsError as error:
+                if stopping.is_set():
+                    return
+                raise Refused(
+                    f"step {number} ({title}) did not come out as promised: {error.message}", reason="demo"
+                ) from error
+            if stopping.is_set():
+                return
+
+
+async def _first(work: asyncio.Task[None], step: Awaitable[None], stopping: asyncio.Event) -> None:
+    """Do a step while the site runs, or until somebody stops it.
+
+    Raises: what ended the site, or the step's own error.
+    """
     task = asyncio.ensure_future(step)
-    waits: set[asyncio.Future[object]] = {task, work}  # type: ignore[arg-type]  # Future[None] is one
-    stop = asyncio.ensure_future(stopping.wait()) if stopping else None
-    if stop:
-        waits.add(stop)  # type: ignore[arg-type]  # Future[bool] is one
+    stop: asyncio.Future[Any] = asyncio.ensure_future(stopping.wait())
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            task.cancel()
-            if work.done():
-                await work
-            raise Refused("the demo was stopped", reason="stopped")
-        await task
+        await asyncio.wait([task, work, stop], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+        elif work.done() and not stopping.is_set():
+            await work
+            raise Refused("the site ended by itself", reason="demo")
     finally:
-        if stop:
-            stop.cancel()
+        for each in (task, stop):
+            each.cancel()
+        await asyncio.gather(task, stop, return_exceptions=True)

@@ -9,43 +9,27 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 import typer
 
-from plantops.cli.output import DEMO_FOLDER, Folder, Json, out, print_json
+from plantops.cli.output import DEMO_FOLDER, Folder, Json, out, print_json, safe, working
 from plantops.cli.session import run
-from plantops.deployment.policies import read_envelope, verify_envelope
-from plantops.deployment.runner import broker_url, process_names
+from plantops.deployment.broker import broker_url
+from plantops.deployment.readiness import Check, Grade, readiness
 from plantops.deployment.runtime_file import read_running
 from plantops.deployment.site import Site, load_site
 from plantops.flow.jetstream import JetStreamBus
 from plantops.flow.server import find_binary
-from plantops.policy.verify import status
 from plantops.runtime.errors import PlantOpsError, Refused
 from plantops.runtime.nkey import NKey
 
 FSYNCS = 50
 SLOW_FSYNC_MS = 10.0
 LOW_DISK_SHARE = 0.3
-SOON = timedelta(days=14)
 
-Grade = Literal["ok", "warn", "bad"]
 _STYLES = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "bad": "[red]bad [/]"}
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at; `advice` says what to do unless it is ok."""
-
-    name: str
-    grade: Grade
-    found: str
-    advice: str = ""
 
 
 def register(app: typer.Typer) -> None:
@@ -55,15 +39,18 @@ def register(app: typer.Typer) -> None:
 
 def doctor(folder: Folder = DEMO_FOLDER, json: Json = False) -> None:
     """Check the installation, the site folder, the disk and what runs. Exit code 1 when something is bad."""
-    checks = run(_doctor(folder))
+    with working("looking at everything…", quiet=json):
+        checks = run(_doctor(folder))
     if json:
         print_json([{"name": c.name, "grade": c.grade, "found": c.found, "advice": c.advice} for c in checks])
     else:
         for check in checks:
-            advice = f"\n       → {check.advice}" if check.advice and check.grade != "ok" else ""
-            out.print(f"{_STYLES[check.grade]} {check.name}: {check.found}{advice}", soft_wrap=True)
-    if any(check.grade == "bad" for check in checks):
-        raise Refused("something is bad: see above", reason="doctor")
+            advice = f"\n       → {safe(check.advice)}" if check.advice and check.grade != "ok" else ""
+            out.print(f"{_STYLES[check.grade]} {check.name}: {safe(check.found)}{advice}", soft_wrap=True)
+    bad = [check for check in checks if check.grade == "bad"]
+    if bad:
+        more = f" (and {len(bad) - 1} more above)" if len(bad) > 1 else ""
+        raise Refused(f"{bad[0].name} is bad{more}: mend it as told above", reason="doctor")
 
 
 async def _doctor(folder: Path) -> list[Check]:
@@ -71,8 +58,8 @@ async def _doctor(folder: Path) -> list[Check]:
     try:
         site = load_site(folder)
     except PlantOpsError as error:
-        return [*checks, Check("site folder", "bad", str(error), "mend what the message names")]
-    checks += [*_folder(site), *_policy(site), *disk(folder)]
+        return [*checks, Check("site", "bad", str(error))]
+    checks += [*_folder(site), *disk(folder)]
     checks.append(await _broker(site))
     return checks
 
@@ -88,7 +75,7 @@ def _installation() -> Iterator[Check]:
 
 
 def _folder(site: Site) -> Iterator[Check]:
-    yield Check("site", "ok", f"{site.name}: {len(site.sources)} sources, {len(site.plant.tags)} tags")
+    yield from readiness(site)
     open_ones = [
         path
         for base in (site.folder.keys, site.folder.people, site.folder.office)
@@ -96,40 +83,12 @@ def _folder(site: Site) -> Iterator[Check]:
         for path in base.rglob("*")
         if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077
     ]
-    if open_ones:
-        yield Check("keys", "bad", f"{open_ones[0]} is open to others", f"chmod 600 {open_ones[0]}")
-    missing = [name for name in process_names(site) if not site.folder.identity(name).login.exists()]
-    if missing:
-        yield Check("keys", "bad", f"no keys of {', '.join(missing)}", "make them with `plantops init`")
-    if not open_ones and not missing:
-        yield Check("keys", "ok", "one private folder per process")
+    for path in open_ones:
+        yield Check("keys", "bad", f"{path} is open to others", f"chmod 600 {path}")
     if site.folder.office.is_dir() and site.name != "demo":
         yield Check(
             "office", "warn", f"root and provisioner keys lie in {site.folder.office}", "move them away"
         )
-
-
-def _policy(site: Site) -> Iterator[Check]:
-    try:
-        verified = verify_envelope(site.folder, read_envelope(site.folder))
-    except PlantOpsError as error:
-        yield Check("policy", "bad", str(error), "sign one with `plantops policy sign`")
-        return
-    policy, now = verified.policy, datetime.now(UTC)
-    word = status(verified, now)
-    if policy.model != site.plant.digest:
-        yield Check(
-            "policy",
-            "bad",
-            "it pins another asset model or tag map than the files describe",
-            "raise its revision, set model to the digest below, sign and activate it: " + site.plant.digest,
-        )
-    elif word != "in_force":
-        yield Check("policy", "bad", f"revision {policy.revision} is {word}", "sign a new revision")
-    elif policy.expires - now < SOON:
-        yield Check("policy", "warn", f"expires {policy.expires:%Y-%m-%d}", "sign a new revision in time")
-    else:
-        yield Check("policy", "ok", f"revision {policy.revision}, until {policy.expires:%Y-%m-%d}")
 
 
 def disk(folder: Path) -> Iterator[Check]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from plantops.cli.output import shown
+from plantops.cli.output import safe, shown
 from plantops.cli.session import Session
 from plantops.events import Event, EventUnreadable, decode, event_type
 from plantops.events.base import CommandId
@@ -120,16 +120,26 @@ def is_at_rest(status: CommandStatus) -> bool:
     )
 
 
-def describe(status: CommandStatus) -> str:
-    """Where a command stands, in words."""
+def describe(status: CommandStatus, now: datetime | None = None) -> str:
+    """Where a command stands, in words; `now` (default: the clock) tells what is too late."""
     if status.outcome and status.outcome != "command.claimed":
         ended = status.outcome.removeprefix("command.").replace("_", " ")
         return f"{ended}: {status.reason}" if status.reason else ended
-    if status.phase == "simulated" and status.expires_at:
-        return f"simulated; to execute it: --confirm {status.handle} before {status.expires_at:%H:%M:%S} UTC"
+    if status.phase == "simulated":
+        return _simulated(status, now or datetime.now(UTC))
     if status.phase == "waiting" and status.expires_at:
         return f"waits for approval until {status.expires_at:%H:%M:%S} UTC: plantops approve {status.handle}"
     return f"{status.phase}: {status.reason}" if status.reason else status.phase
+
+
+def _simulated(status: CommandStatus, now: datetime) -> str:
+    if status.confirmed_by:
+        return f"simulated, and confirmed by {status.confirmed_by}"
+    if status.next == "nothing" or status.expires_at is None:
+        return "simulated; nothing was written"
+    if now >= status.expires_at:
+        return f"simulated; its time to be confirmed ended at {status.expires_at:%H:%M:%S} UTC, ask again"
+    return f"simulated; to execute it: --confirm {status.handle} before {status.expires_at:%H:%M:%S} UTC"
 
 
 def words(event: object) -> str:
@@ -154,4 +164,4 @@ def words(event: object) -> str:
             return f"{event.needed} of {', '.join(event.roles)} before {event.expires_at:%H:%M:%S} UTC"
         case _:
             reason = getattr(event, "reason", "") or getattr(event, "problem", "")
-            return str(reason)
+            return safe(str(reason))

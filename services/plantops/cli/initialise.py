@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from plantops.cli.output import Json, out, print_json
+from plantops.cli.output import Json, out, print_json, working
 from plantops.deployment.initialise import initialise
 
 
@@ -21,9 +21,13 @@ def init(
     site: Annotated[str, typer.Option(help="Its name: letters, digits, '-' and '_'.")] = "demo",
     json: Json = False,
 ) -> None:
-    """Make a site: files to edit, a folder of keys per process, trust root and a first signed policy."""
-    with out.status("Making the site…") as shown:
-        made = initialise(folder, site=site, on_step=lambda step: shown.update(f"Making {step}…"))
+    """Make a site: files, a folder of keys per process, a first policy.
+
+    What is made is the demo plant under the name that you give: a starting point to edit. The keys of the
+    policy office and of the provisioners are in its office/ folder, which belongs off the running host.
+    """
+    with working("making the site…", quiet=json):
+        made = initialise(folder, site=site)
     if json:
         print_json(
             {"folder": str(folder), "site": site, "identities": made.identities, "people": made.people}

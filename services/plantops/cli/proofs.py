@@ -11,10 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from plantops.audit.export import export
 from plantops.audit.trust import AuditTrust, trust_of
 from plantops.audit.verify import OnlineReport, verify_folder, verify_online
-from plantops.cli.output import err, out
+from plantops.cli.output import Voice, err, safe
+from plantops.deployment.broker import connect
+from plantops.deployment.place import Place
 from plantops.deployment.policies import read_envelope, verify_envelope
-from plantops.deployment.runner import connect
-from plantops.deployment.site import Site
 from plantops.flow.bus import Bus
 from plantops.ledger.tiles import Written
 from plantops.ledger.verify import Report
@@ -26,7 +26,7 @@ HIGH_WATER = "high-water"
 
 
 @asynccontextmanager
-async def auditor(site: Site) -> AsyncIterator[Bus]:
+async def auditor(site: Place) -> AsyncIterator[Bus]:
     """The reader of the audit account. Raises: SettingsError when its keys are not here."""
     bus = await connect(site, AUDITOR, NKey.load(site.folder.identity(AUDITOR).login))
     try:
@@ -35,16 +35,23 @@ async def auditor(site: Site) -> AsyncIterator[Bus]:
         await bus.close()
 
 
-def site_trust(site: Site) -> AuditTrust:
+def site_trust(site: Place) -> AuditTrust:
     """Whose records and checkpoints count, from the policy that this machine's trust root verifies."""
     return trust_of(verify_envelope(site.folder, read_envelope(site.folder)).policy)
 
 
 @contextmanager
-def shown_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def shown_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error, gone when the work is done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
+    with Progress(
+        *columns,
+        console=err,
+        transient=True,
+        disable=quiet or not err.is_terminal,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as progress:
         task = progress.add_task(what, total=None)
 
         def told(done: int, total: int) -> None:
@@ -53,65 +60,63 @@ def shown_progress(what: str) -> Iterator[Callable[[int, int], None]]:
         yield told
 
 
-async def verify_site(site: Site) -> OnlineReport:
+async def verify_site(site: Place, *, quiet: bool) -> OnlineReport:
     """The whole running log, against what this machine remembers of it."""
     state = site.folder.state(AUDITOR)
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with auditor(site) as bus:
-        with shown_progress("verifying") as progress:
+        with shown_progress("verifying", quiet=quiet) as progress:
             return await verify_online(
                 bus, site_trust(site), remembered=state / HIGH_WATER, progress=progress
             )
 
 
-async def export_site(site: Site, folder: Path) -> Written:
+async def export_site(site: Place, folder: Path, *, quiet: bool) -> Written:
     """Everything that the last checkpoint covers, as files."""
     async with auditor(site) as bus:
-        with shown_progress("exporting") as progress:
+        with shown_progress("exporting", quiet=quiet) as progress:
             return await export(bus, folder, site=site.name, progress=progress)
 
 
-def tell_online(report: OnlineReport) -> None:
+def tell_online(report: OnlineReport, voice: Voice) -> None:
     """For people."""
     if report.ok:
-        out.print(
+        voice.say(
             f"  [green]verified[/]: {report.size} records, each signature and chain; {report.covered} under "
             f"{report.checkpoints} checkpoints, root {report.root[:16]}…",
-            soft_wrap=True,
         )
     for finding in report.findings:
         place = f"record {finding.index}" if finding.index is not None else "the log"
-        out.print(f"  [red]{finding.kind}[/] at {place}: {finding.detail}", soft_wrap=True)
+        voice.say(f"  [red]{finding.kind}[/] at {place}: {safe(finding.detail)}")
 
 
-def tell_offline(report: Report) -> None:
+def tell_offline(report: Report, voice: Voice) -> None:
     """For people."""
     if report.ok:
-        out.print(
+        voice.say(
             f"  [green]verified offline[/]: {report.size} records, from files and public keys alone",
-            soft_wrap=True,
         )
     for finding in report.findings[:10]:
         place = f"record {finding.index}" if finding.index is not None else finding.path or "the export"
         by = f" by {finding.writer}" if finding.writer else ""
-        out.print(f"  [red]{finding.kind}[/] at {place}{by}: {finding.detail}", soft_wrap=True)
+        voice.say(f"  [red]{finding.kind}[/] at {place}{by}: {safe(finding.detail)}")
 
 
-async def verify_all(site: Site) -> None:
+async def verify_all(site: Place, voice: Voice) -> None:
     """The demo: the running log. Raises: Refused when something is wrong with it."""
-    report = await verify_site(site)
-    tell_online(report)
+    report = await verify_site(site, quiet=voice.json)
+    tell_online(report, voice)
     if not report.ok:
         raise Refused("the audit does not verify", reason="demo")
 
 
-async def export_and_damage(site: Site, folder: Path) -> None:
+async def export_and_damage(site: Place, folder: Path, voice: Voice) -> None:
     """The demo: an export verifies; with one byte changed it does not, and the record is named."""
-    written = await export_site(site, folder)
-    out.print(f"  exported {written.size} records to tiles")
+    written = await export_site(site, folder, quiet=voice.json)
+    voice.say(f"  exported {written.size} records to tiles")
     trust = site_trust(site)
     report = verify_folder(folder, trust)
-    tell_offline(report)
+    tell_offline(report, voice)
     if not report.ok:
         raise Refused("the export does not verify", reason="demo")
     bundle = max(path for path in (folder / "tile" / "entries").rglob("*") if path.is_file())
@@ -119,8 +124,8 @@ async def export_and_damage(site: Site, folder: Path) -> None:
     position = len(data) // 2
     data[position] ^= 1
     bundle.write_bytes(data)
-    out.print(f"  one bit of {bundle.relative_to(folder)} flipped, at byte {position}")
+    voice.say(f"  one bit of {bundle.relative_to(folder)} flipped, at byte {position}")
     damaged = verify_folder(folder, trust)
-    tell_offline(damaged)
+    tell_offline(damaged, voice)
     if damaged.first_bad_index is None:
         raise Refused("the changed byte was not found", reason="demo")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from plantops.deployment.runner import connect
-from plantops.deployment.site import Site, load_site
+from plantops.cli.failing import DEBUG
+from plantops.cli.output import did_you_mean, some, working
+from plantops.deployment.broker import connect
+from plantops.deployment.place import Place, load_place
 from plantops.events import subjects
 from plantops.events.base import (
     AssetName,
@@ -29,10 +33,13 @@ from plantops.events.queries import ApprovalTaken, IntentTaken, ProblemDetail, r
 from plantops.flow.bus import Bus
 from plantops.ledger import dsse
 from plantops.ledger.keys import SigningKey
-from plantops.runtime.errors import NobodyAnswers, Refused, SettingsError
+from plantops.model.load import Plant
+from plantops.runtime.errors import BrokerUnavailable, NobodyAnswers, Refused, SettingsError
+from plantops.runtime.log import configure_logging
 from plantops.runtime.nkey import NKey
 
 ASK_SECONDS = 5.0
+CONNECT_SECONDS = 10.0
 INTENT_LIFE = timedelta(minutes=20)
 APPROVAL_LIFE = timedelta(minutes=5)
 
@@ -42,12 +49,20 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Session:
-    """One person, connected as a client."""
+    """One person, connected as a client. The model is read when it is first needed: that takes longer."""
 
-    site: Site
+    site: Place
     name: str
     bus: Bus
     key: SigningKey
+
+    @cached_property
+    def plant(self) -> Plant:
+        """What the folder says of assets, operations and tags. Raises: SettingsError."""
+        # Not above: it needs the libraries of every adapter, which most commands can do without.
+        from plantops.deployment.site import Site, load_site  # noqa: PLC0415
+
+        return self.site.plant if isinstance(self.site, Site) else load_site(self.site.folder.root).plant
 
     async def ask(self, area: str, verb: str, question: Record | None, kind: type[T]) -> T:
         """Ask a public service. Raises: Refused with its reason, NobodyAnswers, BrokerUnavailable."""
@@ -59,7 +74,8 @@ class Session:
             reply = await self.bus.request(subject, data, timeout=ASK_SECONDS)
         except NobodyAnswers as error:
             raise NobodyAnswers(
-                f"nobody answers {subject}: look at `plantops status`, the process may be starting"
+                f"nobody answers {subject}: its process may be starting, try again, or look at "
+                f"`plantops doctor` and the logs in {self.site.folder.logs}"
             ) from error
         answer = read_answer(reply.data, kind)
         if isinstance(answer, ProblemDetail):
@@ -90,7 +106,7 @@ class Session:
             nonce=secrets.token_hex(12),
             issued_at=now,
             expires_at=now + INTENT_LIFE,
-            model=self.site.plant.digest,
+            model=self.plant.digest,
             confirms=CommandId(confirms),
             reason=reason,
         )
@@ -109,35 +125,49 @@ class Session:
 
 
 @asynccontextmanager
-async def session(folder: Path, name: str) -> AsyncIterator[Session]:
+async def session(folder: Path, name: str, *, quiet: bool = False) -> AsyncIterator[Session]:
     """Log in as a person. Raises: SettingsError when his keys are not here, BrokerUnavailable."""
-    site = load_site(folder)
-    person = person_of(site, name)
-    async with session_of(site, person) as opened:
+    place = load_place(folder)
+    person = person_of(place, name)
+    with working(f"logging in as {person}…", quiet=quiet):
+        opened = await _open(place, person)
+    try:
         yield opened
+    finally:
+        await opened.bus.close()
 
 
 @asynccontextmanager
-async def session_of(site: Site, name: str) -> AsyncIterator[Session]:
+async def session_of(site: Place, name: str) -> AsyncIterator[Session]:
     """As `session`, for a site that is loaded already."""
+    opened = await _open(site, name)
+    try:
+        yield opened
+    finally:
+        await opened.bus.close()
+
+
+async def _open(site: Place, name: str) -> Session:
     identity = site.folder.identity(name, person=True)
     key, login = SigningKey.load(identity.signing), NKey.load(identity.login)
-    bus = await connect(site, name, login)
     try:
-        yield Session(site, name, bus, key)
-    finally:
-        await bus.close()
+        return Session(site, name, await connect(site, name, login, wait=CONNECT_SECONDS), key)
+    except BrokerUnavailable as error:
+        raise BrokerUnavailable(
+            f"{error.message}: is the site up, and does its policy name this login of {name!r}? "
+            f"Look with `plantops doctor --folder {site.folder.root}`"
+        ) from error
 
 
-def person_of(site: Site, name: str) -> str:
+def person_of(site: Place, name: str) -> str:
     """Whose keys are used: the named person's, or those of the only one, or of the demo's alice."""
     folder = site.folder.people
     here = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if name:
         if name not in here:
             raise SettingsError(
-                f"no keys of {name!r} in {folder} (there are: {', '.join(here) or 'none'}): "
-                f"make them with `plantops identity new {name}`",
+                f"no keys of {name!r}{did_you_mean(name, here)} in {folder}, there are those of "
+                f"{some(here)}: make them with `plantops identity new {name} --folder {site.folder.root}`",
                 setting="as",
             )
         return name
@@ -145,11 +175,16 @@ def person_of(site: Site, name: str) -> str:
         return "alice"
     if len(here) == 1:
         return here[0]
-    raise SettingsError(
-        f"say who acts with `--as NAME` (keys of: {', '.join(here) or 'nobody'} are here)", setting="as"
-    )
+    if not here:
+        raise SettingsError(
+            f"no person's keys are in {folder}: make some with "
+            f"`plantops identity new NAME --folder {site.folder.root}`",
+            setting="as",
+        )
+    raise SettingsError(f"keys of {some(here)} are here: say who acts with `--as NAME`", setting="as")
 
 
 def run(work: Coroutine[Any, Any, R]) -> R:
-    """Run one command's work."""
+    """Run one command's work; what the connection logs by itself is for PLANTOPS_DEBUG only."""
+    configure_logging("cli", "debug" if os.environ.get(DEBUG) else "error")
     return asyncio.run(work)

@@ -23,7 +23,7 @@ def status(folder: Folder = DEMO_FOLDER, user: User = "", json: Json = False) ->
 
 
 async def _status(folder: Path, user: str, json: bool) -> None:
-    async with session(folder, user) as here:
+    async with session(folder, user, quiet=json) as here:
         listed = await here.ask("twin", "list", None, TwinListed)
         commands = await here.ask("command", "list", CommandsAsked(open_only=True), CommandsListed)
     running = read_running(here.site.folder)

@@ -11,7 +11,7 @@ from typing import Any
 from plantops.cli.approvals import give
 from plantops.cli.commands import ask_and_follow, ended_badly
 from plantops.cli.following import describe
-from plantops.cli.output import out, quality_text, shown, table
+from plantops.cli.output import Voice, quality_text, safe, shown, working
 from plantops.cli.plant_control import tell_plant
 from plantops.cli.proofs import export_and_damage, verify_all
 from plantops.cli.session import Session
@@ -48,8 +48,9 @@ Step = Callable[[], Awaitable[None]]
 class Story:
     """Alice operates, Bob supervises, Carol watches."""
 
-    def __init__(self, site: Site, people: Mapping[str, Session], running: Running) -> None:
-        self._site, self._people, self._running = site, people, running
+    def __init__(self, site: Site, people: Mapping[str, Session], running: Running, voice: Voice) -> None:
+        self._site, self._running, self._voice = site, running, voice
+        self._say = voice.say
         self.alice, self.bob, self.carol = people["alice"], people["bob"], people["carol"]
 
     def steps(self) -> tuple[tuple[str, Step], ...]:
@@ -80,7 +81,7 @@ class Story:
             await self._until(name, lambda tag: is_good(tag.quality), "has a good value")
         tags = await self._tags(*names)
         rows = ((t.tag, shown(t.value), t.unit, quality_text(t.quality), t.source) for t in tags)
-        table("", ("tag", "value", "unit", "quality", "source"), rows)
+        self._voice.rows("", ("tag", "value", "unit", "quality", "source"), rows)
 
     async def start(self) -> None:
         """HIGH: simulate, confirm by reference, then it really runs."""
@@ -115,7 +116,7 @@ class Story:
         await self._plant({"resume": "modbus"})
         for tag in (name, "plc1.pump.speed", "plc1.pump.running"):
             await self._until(tag, lambda tag: is_good(tag.quality), "is good again")
-        out.print("  the PLC answers again")
+        self._say("  the PLC answers again")
 
     async def stop_outruns(self) -> None:
         """The generation of the asset rises: what was pending is void."""
@@ -131,16 +132,16 @@ class Story:
         answer, _status = await give(self.alice, status.handle, "approve")
         if not isinstance(answer, ApprovalRefused):
             raise Refused(f"the gate took alice's approval of her own command: {answer}", reason="demo")
-        out.print(f"  [yellow]alice's own approval is refused:[/] {answer.reason}")
+        self._say(f"  [yellow]alice's own approval is refused:[/] {safe(answer.reason)}")
         await give(self.bob, status.handle, "approve", "checked at the drive")
-        out.print(f"  bob approves {status.handle}")
+        self._say(f"  bob approves {status.handle}")
         await self._ended(self.alice, status)
 
     async def outsider(self) -> None:
         """Unsigned, so only as far as the policy lets unsigned intents go; the login says who it is."""
         subject = f"intent.{self._site.name}.alice.valve-001.SetPosition"
         text = '{"arguments":{"PERCENT":40.0}}'
-        out.print(f"  nats pub {subject} '{text}'")
+        self._say(f"  nats pub {subject} '{safe(text)}'")
         before = await self._newest()
         seed = self._site.folder.identity("alice", person=True).login
         process = await asyncio.create_subprocess_exec(
@@ -155,9 +156,9 @@ class Story:
 
     async def proof(self) -> None:
         """From the log itself, with nothing but files and public keys."""
-        await verify_all(self._site)
+        await verify_all(self._site, self._voice)
         export = self._site.folder.root / "export"
-        await export_and_damage(self._site, export)
+        await export_and_damage(self._site, export, self._voice)
 
     async def _ask(
         self,
@@ -171,7 +172,7 @@ class Story:
         """Ask and follow. Raises: Refused when it ended badly."""
         command = confirms.command if confirms else ""
         intent = person.intent(asset, operation, dict(arguments or {}), confirms=command)
-        status = await ask_and_follow(person, intent, PATIENCE_SECONDS)
+        status = await ask_and_follow(person, intent, PATIENCE_SECONDS, self._voice)
         if ended_badly(status):
             raise Refused(f"{status.handle} {describe(status)}", reason="demo")
         return status
@@ -189,7 +190,7 @@ class Story:
         """Ask for what must be denied. Raises: Refused when it was not, or for another reason."""
         command = confirms.command if confirms else ""
         intent = person.intent(asset, operation, dict(arguments), confirms=command)
-        status = await ask_and_follow(person, intent, PATIENCE_SECONDS)
+        status = await ask_and_follow(person, intent, PATIENCE_SECONDS, self._voice)
         if status.phase != "denied" or not status.reason.startswith(because):
             raise Refused(
                 f"{status.handle} should be denied for {because}: {describe(status)}", reason="demo"
@@ -203,7 +204,9 @@ class Story:
         final = await self._poll(
             look, lambda one: one.outcome == "command.executed" or ended_badly(one), "ends"
         )
-        out.print(f"  {final.handle} {final.asset}.{final.operation} by {final.actor}: {describe(final)}")
+        self._say(
+            f"  {final.handle} {final.asset}.{final.operation} by {final.actor}: {safe(describe(final))}"
+        )
         if ended_badly(final):
             raise Refused(f"{final.handle} {describe(final)}", reason="demo")
 
@@ -223,7 +226,9 @@ class Story:
                 return None  # the twin may still be starting
             return tags[0] if tags else None
 
-        found = await self._poll(look, lambda tag: tag is not None and holds(tag), f"{name} {what}")
+        wish = f"{name} {what}"
+        with working(f"waiting until {wish}…", quiet=self._voice.json):
+            found = await self._poll(look, lambda tag: tag is not None and holds(tag), wish)
         assert isinstance(found, TagState)
         return found
 
@@ -238,12 +243,10 @@ class Story:
                 raise Refused(f"waited {PATIENCE_SECONDS:g} s in vain: {what}", reason="demo")
             await asyncio.sleep(0.1)
 
-    @staticmethod
-    def _expect(tag: TagState) -> None:
+    def _expect(self, tag: TagState) -> None:
         quality = quality_text(tag.quality)
-        out.print(
-            f"  {tag.tag} = {shown(tag.value)} {tag.unit} [{quality.style}]{quality.plain}[/]", soft_wrap=True
-        )
+        unit = f" {tag.unit}" if tag.unit else ""
+        self._say(f"  {tag.tag} = {safe(shown(tag.value))}{unit} [{quality.style}]{quality.plain}[/]")
 
     async def _plant(self, request: dict[str, Any]) -> None:
         assert self._running.simulation is not None

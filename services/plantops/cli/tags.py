@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.live import Live
-from rich.table import Table
 
 from plantops.cli.output import (
     DEMO_FOLDER,
     Folder,
     Json,
     User,
+    did_you_mean,
+    drawn,
     out,
     print_json,
     print_json_line,
@@ -52,11 +54,20 @@ def tags(
 
 
 async def _tags(folder: Path, user: str, prefix: str, *, json: bool, watch: bool) -> None:
-    async with session(folder, user) as here:
+    async with session(folder, user, quiet=json) as here:
         if watch:
-            await (_watch_json(here, prefix) if json else _watch(here, prefix))
+            await (
+                _watch(here, prefix)
+                if out.is_terminal and not json
+                else _watch_lines(here, prefix, json=json)
+            )
             return
         told = await all_tags(here, prefix)
+        if prefix and not told.tags:
+            there = [tag.tag for tag in (await all_tags(here, "")).tags]
+            raise SettingsError(
+                f"no tag begins with {prefix!r}{did_you_mean(prefix, there)}: see `plantops tags`"
+            )
     if json:
         print_json(told)
         return
@@ -94,23 +105,24 @@ async def _watch(here: Session, prefix: str) -> None:
         revision = 0
         while True:
             told = await all_tags(here, prefix)
-            view = Table(title=f"{told.total} tags, Ctrl-C ends", title_justify="left")
-            for column in COLUMNS:
-                view.add_column(column)
-            for tag in told.tags:
-                view.add_row(*_row(tag))
-            live.update(view)
+            live.update(drawn(f"{told.total} tags, Ctrl-C ends", COLUMNS, map(_row, told.tags)))
             question = TagsAsked(prefix=prefix, after=max(revision, told.revision), wait_seconds=1.0, limit=1)
             revision = (await here.ask("twin", "watch", question, TagsTold)).revision
 
 
-async def _watch_json(here: Session, prefix: str) -> None:
+async def _watch_lines(here: Session, prefix: str, *, json: bool) -> None:
+    """Each change on a line of its own."""
     revision = 0
     while True:
         question = TagsAsked(prefix=prefix, after=revision, wait_seconds=WATCH_SECONDS / 2, limit=PAGE)
         told = await here.ask("twin", "watch", question, TagsTold)
         for tag in told.tags:
-            print_json_line(tag)
+            if json:
+                print_json_line(tag)
+            else:
+                quality = quality_text(tag.quality).plain
+                sys.stdout.write(f"{tag.tag}  {shown(tag.value)}  {tag.unit or '-'}  {quality}\n")
+        sys.stdout.flush()
         revision = told.revision
 
 
@@ -125,7 +137,7 @@ def read(
 
 
 async def _read(folder: Path, user: str, names: list[str], *, json: bool) -> None:
-    async with session(folder, user) as here:
+    async with session(folder, user, quiet=json) as here:
         told: list[Observation] = []
         for source, wanted in _by_source(here, names).items():
             question = DeviceReadAsked(tags=tuple(wanted))
@@ -142,8 +154,9 @@ async def _read(folder: Path, user: str, names: list[str], *, json: bool) -> Non
 def _by_source(here: Session, names: list[str]) -> dict[str, list[TagName]]:
     result: dict[str, list[TagName]] = {}
     for name in names:
-        source = here.site.plant.sources.get(TagName(name))
+        source = here.plant.sources.get(TagName(name))
         if source is None:
-            raise SettingsError(f"no tag {name!r} in this site: see `plantops tags`", setting="tag")
+            near = did_you_mean(name, here.plant.tags)
+            raise SettingsError(f"no tag {name!r}{near} in this site: see `plantops tags`", setting="tag")
         result.setdefault(source, []).append(TagName(name))
     return result

@@ -9,7 +9,7 @@ import msgspec
 
 from plantops.deployment.folder import SiteFolder
 from plantops.events import decode
-from plantops.events.base import SiteName
+from plantops.events.base import Digest, SiteName
 from plantops.events.operations import PolicyPublished
 from plantops.events.subjects import policy as policy_subject
 from plantops.flow.bus import Bus
@@ -17,6 +17,7 @@ from plantops.flow.signing import Signer
 from plantops.ledger import dsse
 from plantops.ledger.keys import SigningKey
 from plantops.policy.document import POLICY_TYPE, Policy, decode_policy
+from plantops.policy.soundness import problems
 from plantops.policy.verify import Verified, load_root, status, verify_policy
 from plantops.runtime.errors import PolicyRejected, SettingsError, TrustError
 
@@ -60,6 +61,34 @@ def _check_valid(verified: Verified) -> None:
             f"revision {verified.policy.revision} is {word}: mend not_before and expires, raise the revision",
             digest=verified.digest,
         )
+
+
+def revise_policy(folder: SiteFolder, model: Digest, now: datetime, *, moc: str = "") -> Policy:
+    """Write the document of the next revision: what stands in it now, upon the signed policy, for `model`.
+
+    It is valid from now on, for as long as the document was meant to be. Doing it again before it is signed
+    changes nothing but times and digest. The signed policy must be published before the next one is signed.
+
+    Raises: SettingsError for an unreadable document or folder; PolicyRejected when the envelope is not one
+    of this site.
+    """
+    document, _payload = read_document(folder)
+    standing = verify_envelope(folder, read_envelope(folder))
+    begins = now.replace(microsecond=0)
+    life = document.expires - document.not_before
+    revised = msgspec.structs.replace(
+        document,
+        revision=standing.policy.revision + 1,
+        previous=standing.digest,
+        model=model,
+        moc=moc or document.moc,
+        not_before=begins - timedelta(minutes=1),
+        expires=begins + life,
+    )
+    if wrong := problems(revised):
+        raise SettingsError(f"{folder.policy_document}: it {wrong[0]}", setting="policy")
+    write_policy(folder, revised)
+    return revised
 
 
 def read_envelope(folder: SiteFolder) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import signal
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from plantops.deployment.runtime_file import overrides, read_running
 from plantops.deployment.secret_store import resolver
 from plantops.deployment.site import Site, Source, own_settings
 from plantops.events.base import SiteName
+from plantops.flow.audited import keep_auditing
 from plantops.flow.auditing import Auditor
 from plantops.flow.context import Context
 from plantops.flow.journal import Journal
@@ -176,7 +176,7 @@ class Runner:
             owner=f"{process_name(source.name)}.{os.getpid()}.{secrets.token_hex(4)}",
             stopping=self.stopping,
         )
-        auditing = asyncio.create_task(context.auditor.run())
+        auditing = asyncio.create_task(keep_auditing(context))
         following = asyncio.create_task(follow(context.bus, context.in_force))
         hosting = asyncio.create_task(host.run())
         try:
@@ -203,10 +203,3 @@ async def _follow_file(site: Site, in_force: InForce) -> None:
             if str(error) != told:
                 told = str(error)
                 log.warning("policy.rejected", reason=told)
-
-
-def stop_on_signals(stopping: asyncio.Event) -> None:
-    """SIGTERM and SIGINT end a process in good order."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)

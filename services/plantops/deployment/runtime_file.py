@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -46,6 +49,10 @@ def read_running(folder: SiteFolder) -> Running | None:
         return None
     except msgspec.DecodeError as error:
         raise SettingsError(f"{folder.runtime_file} is damaged: remove it and start again") from error
+    except OSError as error:
+        raise SettingsError(
+            f"{folder.runtime_file} cannot be read ({error.strerror}): check its owner and rights"
+        ) from error
     return running if _is_alive(running.pid) else None
 
 
@@ -57,6 +64,20 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+@contextmanager
+def hold(folder: SiteFolder) -> Iterator[None]:
+    """This process alone runs the site. Raises: SettingsError when another one does."""
+    folder.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder.run / "up.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                f"another `plantops up` has {folder.root} and is just starting or ending: use it, or stop it"
+            ) from None
+        yield
 
 
 def overrides(adapter: str, running: Running | None) -> dict[str, Any]:

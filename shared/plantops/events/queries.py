@@ -6,7 +6,7 @@ Every service answers either its own struct or a `Problem` (`{"error": {…}}`).
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -155,7 +155,11 @@ class CommandAsked(Record, frozen=True):
 
 
 class CommandStatus(Record, frozen=True):
-    """Where a command stands. `phase` is the gate's word, `outcome` the executor's last event type."""
+    """Where a command stands. `phase` is the gate's word, `outcome` the executor's last event type.
+
+    Of a simulation: `next` is what it leads to ("" for anything else) and `confirmed_by` the handle of the
+    command that was permitted upon it, "" while there is none.
+    """
 
     command: CommandId
     handle: str
@@ -170,6 +174,8 @@ class CommandStatus(Record, frozen=True):
     confirms: CommandId = CommandId("")
     expires_at: datetime | None = None
     simulation_digest: str = ""
+    next: Literal["", "confirm", "approve", "nothing"] = ""
+    confirmed_by: str = ""
 
 
 class CommandsAsked(Record, frozen=True):
