@@ -35,7 +35,9 @@ def cli_page() -> Page:
     yield "Data goes to standard output, errors to standard error in one line. Exit codes: 0 done, 1 refused"
     yield "or failed, 2 wrong use, 130 interrupted."
     for words, command in commands():
-        yield from ("", f"## {words}", "", _plain(command.help))
+        yield from ("", f"## {words}")
+        for paragraph in (command.help or "").split("\n\n"):
+            yield from ("", _plain(paragraph))
         rows = [_row(parameter) for parameter in command.params if parameter.name != "help"]
         if rows:
             yield from ("", "| | default | |", "|---|---|---|", *rows)
