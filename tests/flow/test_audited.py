@@ -12,7 +12,7 @@ import pytest
 
 from plantops.events.base import CommandId, SiteName
 from plantops.events.commands import CommandExpired
-from plantops.flow.audited import audit_own_events
+from plantops.flow.audited import audit_own_events, keep_auditing
 from plantops.flow.auditing import Auditor
 from plantops.flow.context import Context
 from plantops.flow.journal import Journal
@@ -20,6 +20,7 @@ from plantops.flow.memory import MemoryBroker, MemoryBus
 from plantops.flow.processor import Reads
 from plantops.flow.signing import Signer
 from plantops.policy.in_force import InForce
+from plantops.runtime.errors import IntegrityError
 from support.audit_log import SITE, audit_broker, findings, records, serve_heads
 from support.nats import until
 from support.plant_samples import PLANT, POLICY, ROOT, key, signed
@@ -129,3 +130,31 @@ async def test_what_somebody_else_said_on_our_subject_is_recorded_as_that(
     async with auditing(context):
         await until(lambda: broker.stream("AUDIT").last == 2)
     assert [record.kind for record in records(broker, TRUSTED)] == ["event.unusable", "command.expired"]
+
+
+async def test_a_process_outlives_its_audit_and_is_refused_what_needs_a_record(
+    broker: MemoryBroker, context: Context
+) -> None:
+    await serve_heads(broker, TRUSTED)
+    assert context.auditor is not None
+    context.auditor.journal.path.write_bytes(b"not an entry\n")
+    task = asyncio.create_task(keep_auditing(context, OWN))
+    say(broker, 1)
+    with pytest.raises(IntegrityError):
+        await context.auditor.store("command.expired", b"{}")
+    with pytest.raises(IntegrityError):
+        await context.auditor.append("command.claimed", b"{}")
+    assert not await context.auditor.append_or_journal("command.claimed", b"{}")
+    assert not task.done()
+    assert not records(broker, TRUSTED)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_ends_the_work_for_another_reason_still_ends_the_process(
+    broker: MemoryBroker, context: Context
+) -> None:
+    await serve_heads(broker, TRUSTED)
+    del broker.streams["COMMANDS"]
+    with pytest.raises(ExceptionGroup):
+        await keep_auditing(context, OWN)

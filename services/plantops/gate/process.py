@@ -13,7 +13,7 @@ from plantops.events.base import Record, SiteName, encode_json
 from plantops.events.envelope import Message
 from plantops.events.queries import CommandAsked, CommandsAsked, problem
 from plantops.events.subjects import service
-from plantops.flow.audited import audit_own_events
+from plantops.flow.audited import keep_auditing
 from plantops.flow.context import Context
 from plantops.flow.declaration import ProcessSpec, Writes
 from plantops.flow.observing import Observer
@@ -86,8 +86,7 @@ async def run_gate(context: Context, root: TrustRoot) -> None:
     await context.bus.serve(f"door.approval.{context.site}.>", door.approval)
     async with asyncio.TaskGroup() as group:
         group.create_task(shell.run())
-        group.create_task(context.auditor.run())
-        group.create_task(audit_own_events(context, own_events(context.site)))
+        group.create_task(keep_auditing(context, own_events(context.site)))
         group.create_task(follow(context.bus, context.in_force))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import Final
 
@@ -15,7 +16,7 @@ from plantops.flow.declaration import consumer_name
 from plantops.flow.processor import Reads
 from plantops.flow.reading import UNUSABLE, read_event
 from plantops.flow.worker import run_worker
-from plantops.runtime.errors import UntrustedKey
+from plantops.runtime.errors import Fenced, IntegrityError, UntrustedKey
 
 UNUSABLE_KIND: Final = "event.unusable"
 _CONCURRENCY: Final = 256
@@ -31,6 +32,29 @@ class UnusableEvent(Record, frozen=True):
     sequence: int
     digest: Digest
     reason: str
+
+
+async def keep_auditing(context: Context, reads: Reads | None = None) -> None:
+    """Run the process's auditor, and put its own events into the audit where `reads` names them.
+
+    Until cancelled. When the audit has ended for good (another process under this name, a damaged journal, a
+    log that lost records), this says so and the process lives on: whoever must have a record before he acts
+    is refused from then on, and a stop is still possible. A restart looks again.
+    """
+    if context.auditor is None:
+        raise ValueError(f"{context.name!r} has no auditor: declare it with audits=True")
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(context.auditor.run())
+            if reads is not None:
+                group.create_task(audit_own_events(context, reads))
+    except* (Fenced, IntegrityError) as ended:
+        for error in ended.exceptions:
+            log.error("audit.ended", writer=context.name, reason=str(error))  # noqa: TRY400
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError  # the group keeps a cancellation to itself that comes as it fails
+    await asyncio.Event().wait()
 
 
 async def audit_own_events(context: Context, reads: Reads) -> None:
