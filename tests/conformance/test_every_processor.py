@@ -16,7 +16,7 @@ from plantops.events import EVENT_TYPES, Event, decode, encode
 from plantops.flow.processor import Processor, Recorded
 from plantops.flow.step import step
 from plantops.gate.core import Gate
-from plantops.gate.timer import Timer
+from plantops.timer.core import Timer
 from plantops.twin.core import Twin
 from support.counter import Counter, came_up
 from support.gate_samples import PLANT, ROOT, SITE, Story, after

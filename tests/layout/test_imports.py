@@ -13,7 +13,7 @@ from plantops.adapters.registry import ADAPTERS
 
 # What an adapter may know of the package that it lies in.
 SHARED_BY_ADAPTERS = {"plantops.adapters.contract", "plantops.adapters.planner"}
-CORES = ("plantops.gate.core", "plantops.twin.core")
+CORES = ("plantops.gate.core", "plantops.timer.core", "plantops.twin.core")
 # A clock, randomness, a network, a log: none of it may decide, and a replay would not repeat it.
 IMPURE = {"asyncio", "nats", "random", "secrets", "socket", "ssl", "structlog", "subprocess", "time", "uuid"}
 

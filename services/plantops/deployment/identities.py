@@ -11,9 +11,9 @@ from plantops.deployment.site import Site
 from plantops.flow.accounts import Plant as Logins
 from plantops.flow.declaration import ClientSpec, ProcessSpec, Writes
 from plantops.gate.process import gate_spec
-from plantops.gate.timer import timer_spec
 from plantops.policy.document import Policy
 from plantops.runtime.nkey import NKey
+from plantops.timer.process import timer_spec
 from plantops.twin.process import twin_spec
 
 POLICY_OFFICE = "policy-office"

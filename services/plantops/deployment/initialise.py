@@ -168,19 +168,6 @@ def first_policy(site: Site, principals: dict[str, Principal], *, demo: bool) ->
     Unsigned intents are for the demo only: there they reach up to risk medium.
     """
     now = datetime.now(UTC).replace(microsecond=0)
-    cool = Compare(
-        property="pump-001.motor_temperature", op="<=", value=95.0, unit="Cel", max_age_seconds=3.0
-    )
-    slow = Compare(property="pump-001.speed", op="<=", value=100.0, unit="rpm", max_age_seconds=3.0)
-    roles = {
-        "operator": Role(operations=("pump-001.*", "valve-001.*")),
-        "supervisor": Role(operations=("*.*",)),
-        "viewer": Role(operations=()),
-    }
-    safe = OperationRule(safe_direction=True, execute_seconds=30.0)
-    approved = OperationRule(
-        risk="critical", approvals=1, approval_roles=("supervisor",), approval_seconds=900.0
-    )
     return Policy(
         schema=SCHEMA,
         id=f"{site.name}-policy",
@@ -192,26 +179,45 @@ def first_policy(site: Site, principals: dict[str, Principal], *, demo: bool) ->
         model=site.plant.digest,
         moc="first policy of the site",
         principals=principals,
-        roles=roles,
-        operations={
-            "pump-001.StopPump": safe,
-            "pump-001.EmergencyStop": safe,
-            "valve-001.CloseValve": safe,
-            "pump-001.ResetFault": approved,
+        roles={
+            "operator": Role(operations=("pump-001.*", "valve-001.*")),
+            "supervisor": Role(operations=("*.*",)),
+            "viewer": Role(operations=()),
         },
-        permissives=(
-            Permissive(
-                id="motor-cool",
-                applies=("pump-001.StartPump", "pump-001.SetSpeed"),
-                require=cool,
-                text="the motor is cool enough",
-            ),
-            Permissive(
-                id="pump-slow",
-                applies=("pump-001.ResetFault",),
-                require=Every(of=(cool, slow)),
-                text="the pump stands and is cool",
-            ),
-        ),
+        operations=_operations(),
+        permissives=_permissives(),
         unsigned_risk="medium" if demo else "",
+    )
+
+
+def _operations() -> dict[str, OperationRule]:
+    safe = OperationRule(safe_direction=True, execute_seconds=30.0)
+    return {
+        "pump-001.StopPump": safe,
+        "pump-001.EmergencyStop": safe,
+        "valve-001.CloseValve": safe,
+        "pump-001.ResetFault": OperationRule(
+            risk="critical", approvals=1, approval_roles=("supervisor",), approval_seconds=900.0
+        ),
+    }
+
+
+def _permissives() -> tuple[Permissive, ...]:
+    cool = Compare(
+        property="pump-001.motor_temperature", op="<=", value=95.0, unit="Cel", max_age_seconds=3.0
+    )
+    slow = Compare(property="pump-001.speed", op="<=", value=100.0, unit="rpm", max_age_seconds=3.0)
+    return (
+        Permissive(
+            id="motor-cool",
+            applies=("pump-001.StartPump", "pump-001.SetSpeed"),
+            require=cool,
+            text="the motor is cool enough",
+        ),
+        Permissive(
+            id="pump-slow",
+            applies=("pump-001.ResetFault",),
+            require=Every(of=(cool, slow)),
+            text="the pump stands and is cool",
+        ),
     )

@@ -32,12 +32,12 @@ from plantops.flow.observing import Observer
 from plantops.flow.policies import first, follow, refresh
 from plantops.flow.signing import Signer
 from plantops.gate.process import run_gate
-from plantops.gate.timer import run_timer
 from plantops.ledger.keys import SigningKey
 from plantops.policy.in_force import InForce
 from plantops.policy.verify import load_root
 from plantops.runtime.errors import BrokerError, PolicyRejected, SettingsError
 from plantops.runtime.nkey import NKey
+from plantops.timer.process import run_timer
 from plantops.twin.process import run_twin
 
 POLICY_PATIENCE_SECONDS = 30.0

@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from plantops.deployment.broker_logins import BrokerLogins
 from plantops.deployment.folder import Identity
 from plantops.deployment.identities import AUDIT_PROVISIONER, PLANT_PROVISIONER, POLICY_OFFICE, logins
 from plantops.deployment.policies import publish_policy, read_envelope, verify_envelope
@@ -29,7 +30,7 @@ from plantops.deployment.processes import process_names
 from plantops.deployment.runtime_file import Running, SimulationPorts, read_running, write_running
 from plantops.deployment.secret_store import secret_store
 from plantops.deployment.site import Site
-from plantops.flow.accounts import ServerOptions, configuration
+from plantops.flow.accounts import ServerOptions
 from plantops.flow.jetstream import JetStreamBus
 from plantops.flow.provision import provision
 from plantops.flow.server import EmbeddedServer
@@ -81,7 +82,7 @@ class Supervisor:
     tell: Tell = lambda _text: None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     _server: EmbeddedServer | None = None
-    _configuration: str = ""
+    _logins: BrokerLogins | None = None
     _children: dict[str, Process] = field(default_factory=dict)
     _running: Running | None = None
 
@@ -104,7 +105,6 @@ class Supervisor:
         if settings.url:
             return settings.url, 0
         folder = self.site.folder
-        policy = verify_envelope(folder, read_envelope(folder)).policy
         options = ServerOptions(
             folder=folder.broker_data,
             port=settings.port or free_port(),
@@ -114,8 +114,8 @@ class Supervisor:
         folder.broker_data.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.tell(f"broker: nats-server on {options.url}")
         self._server = EmbeddedServer(options)
-        self._configuration = configuration(logins(self.site, policy), options)
-        await self._server.start(self._configuration)
+        self._logins = BrokerLogins(self.site, options)
+        await self._server.start(self._logins.text)
         return options.url, options.monitor_port
 
     async def _prepare(self, url: str) -> None:
@@ -180,8 +180,9 @@ class Supervisor:
     async def _keep(self) -> None:
         groups = grouped(process_names(self.site), self.site.settings.groups)
         keepers = [asyncio.create_task(self._guard(name, members)) for name, members in groups.items()]
-        if self._server is not None:
-            keepers.append(asyncio.create_task(self._guard_broker(self._server)))
+        if self._server is not None and self._logins is not None:
+            keepers.append(asyncio.create_task(self._guard_broker(self._server, self._logins)))
+            keepers.append(asyncio.create_task(self._logins.follow(self._server)))
         if "simulation" in self._children:
             keepers.append(asyncio.create_task(self._watch_plant(self._children["simulation"])))
         self.ready.set()
@@ -210,7 +211,7 @@ class Supervisor:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LAST_PAUSE_SECONDS)
 
-    async def _guard_broker(self, server: EmbeddedServer) -> None:
+    async def _guard_broker(self, server: EmbeddedServer, known: BrokerLogins) -> None:
         """Start the broker again whenever it ends, on its port and folder; the processes find it again."""
         pause = FIRST_PAUSE_SECONDS
         loop = asyncio.get_running_loop()
@@ -223,7 +224,7 @@ class Supervisor:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LAST_PAUSE_SECONDS)
             try:
-                await server.start(self._configuration)
+                await server.start(known.text)
             except (SettingsError, BrokerUnavailable) as error:
                 log.error("broker.not_started", cause=str(error))  # noqa: TRY400 - the cause says it all
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from plantops.events.base import AssetName, CommandId, Digest, OperationName, PrincipalName, SiteName
 from plantops.events.commands import ApprovalRequested, CommandCancelled, CommandDenied, CommandExpired
 from plantops.flow.replay import replay
-from plantops.gate.timer import AGAIN, Due, Timer, TimerState, _is_new
+from plantops.timer.core import Due, Timer, TimerState
+from plantops.timer.process import AGAIN, is_new
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SITE, COMMAND = SiteName("demo"), CommandId("c1")
@@ -46,7 +47,7 @@ def test_whatever_ends_the_command_closes_it() -> None:
 
 def test_a_deadline_is_told_once_and_again_when_nobody_heard() -> None:
     told = {COMMAND: (DUE, NOON)}
-    assert _is_new({}, DUE, NOON)
-    assert not _is_new(told, DUE, NOON + AGAIN / 2)
-    assert _is_new(told, DUE, NOON + AGAIN)
-    assert _is_new(told, Due(NOON + timedelta(seconds=1), COMMAND, "execution"), NOON)
+    assert is_new({}, DUE, NOON)
+    assert not is_new(told, DUE, NOON + AGAIN / 2)
+    assert is_new(told, DUE, NOON + AGAIN)
+    assert is_new(told, Due(NOON + timedelta(seconds=1), COMMAND, "execution"), NOON)
