@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PlantOpsError as error:
         console.print(f"[red]{error}[/]")
         return 2
+    # As on Ctrl-C: everything that was started is stopped on the way out.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
     load = Load(seconds=given.seconds, runs=given.runs)
     with tempfile.TemporaryDirectory(prefix="plantops-bench-") as folder:
         facts = machine(Path(folder))

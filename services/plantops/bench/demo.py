@@ -44,7 +44,7 @@ from plantops.ledger import dsse
 from plantops.ledger.keys import SigningKey
 from plantops.runtime.errors import BrokerUnavailable, NobodyAnswers, Refused
 
-START_SECONDS = 90.0
+START_SECONDS = 60.0
 POLL_MS = 100
 # A device that is watched at 100 ms; the gap and everything else stays as the demo has it.
 FASTER = {
@@ -164,7 +164,7 @@ class Control:
         self._writer.write(msgspec.json.encode({"command": name, "value": value}) + b"\n")
         answer = msgspec.json.decode(await asyncio.wait_for(self._reader.readline(), 10.0))
         if not answer["ok"]:
-            raise Refused(f"the simulated plant refused {name}: {answer['error']}")
+            raise Refused(f"the simulated plant refused {name}: {answer['error']}", reason="refused")
 
 
 @asynccontextmanager

@@ -31,24 +31,19 @@ async def run(load: Load, tell: Tell) -> list[Figure]:
         await asyncio.sleep(load.bounded(IDLE_SECONDS))
         sizes = {name: resident_megabytes(pid) for pid, name in _names(demo).items()}
     own = {name: size for name, size in sizes.items() if name != "simulated plant"}
-    total = [sum(size[part] for size in own.values()) for part in (0, 1)]
+    rss, pss = (sum(size[part] for size in own.values()) for part in (0, 1))
     note = f"{len(own)} processes, without the simulated plant"
-    return [
-        figure("memory.pss", "plantops up, idle: PSS", total[1], "MB", better="lower", note=note),
-        figure("memory.rss", "plantops up, idle: sum of RSS", total[0], "MB", better="lower", note=note),
-        *(
-            figure(
-                f"memory.{name.replace(' ', '_')}",
-                f"{name}: RSS",
-                rss,
-                "MB",
-                better="lower",
-                note="PSS of each: "
-                + ", ".join(f"{each} {size[1]:.0f}" for each, size in sorted(sizes.items())),
-            )
-            for name, (rss, _pss) in sorted(sizes.items())
-        ),
+    figures = [
+        figure("memory.pss", "plantops up, idle: PSS", pss, "MB", better="lower", note=note),
+        figure("memory.rss", "plantops up, idle: sum of RSS", rss, "MB", better="lower", note=note),
     ]
+    for name, (resident, shared) in sorted(sizes.items()):
+        token = name.replace(" ", "_")
+        figures += [
+            figure(f"memory.{token}.rss", f"{name}: RSS", resident, "MB", better="lower"),
+            figure(f"memory.{token}.pss", f"{name}: PSS", shared, "MB", better="lower"),
+        ]
+    return figures
 
 
 BENCH = Bench("memory", "Resident memory", run)

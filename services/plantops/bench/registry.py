@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plantops.bench import audit, decisions, frames, latency, memory, modbus, opcua
+from plantops.bench import audit, commands, decisions, frames, latency, memory, modbus, opcua
 from plantops.bench.figures import Bench
 from plantops.runtime.errors import SettingsError
 
@@ -13,6 +13,7 @@ BENCHES: tuple[Bench, ...] = (
     modbus.BENCH,
     opcua.BENCH,
     latency.BENCH,
+    commands.BENCH,
     decisions.BENCH,
     audit.BENCH,
     memory.BENCH,

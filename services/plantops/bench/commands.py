@@ -1,0 +1,162 @@
+"""From an intent to its outcome: how long, with how many synced appends, and how small the last window is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from plantops.audit.records import read_records
+from plantops.audit.trust import trust_of
+from plantops.bench.demo import Demo, demo_site
+from plantops.bench.figures import Bench, Figure, Load, Tell, figure, percentile, percentiles
+from plantops.bench.machine import fsync_seconds
+from plantops.deployment.broker import connect
+from plantops.deployment.policies import read_envelope, verify_envelope
+from plantops.events import Event, decode
+from plantops.events.base import Scalar
+from plantops.events.commands import (
+    CommandDenied,
+    CommandExecuted,
+    CommandFailed,
+    CommandSimulated,
+    Intent,
+    OutcomeUnknown,
+    command_id,
+)
+from plantops.events.envelope import Message
+from plantops.flow.bus import Bus
+from plantops.runtime.errors import Refused
+from plantops.runtime.nkey import NKey
+
+COMMANDS = 30
+GOAL_APPENDS = 6.0
+PATIENCE_SECONDS = 30.0
+_ENDS = (CommandExecuted, CommandFailed, CommandDenied, OutcomeUnknown, CommandSimulated)
+
+
+@dataclass
+class Course:
+    """What was heard of one command; `seconds` from before it was signed to its outcome."""
+
+    seconds: float = 0.0
+    events: list[Event] = field(default_factory=list)
+    batches: set[str] = field(default_factory=set)
+    audits: int = 0
+
+    @property
+    def appends(self) -> int:
+        """Synced appends: the intent, each batch on COMMANDS, each audit record at most."""
+        return 1 + len(self.batches) + self.audits
+
+
+async def _follow(demo: Demo, audit: Bus, intent: Intent) -> Course:
+    """Send and hear until its end. Raises: Refused, TimeoutError."""
+    course, ended = Course(), asyncio.Event()
+
+    async def hear(message: Message) -> None:
+        event = decode(message.data)
+        course.events.append(event)
+        # Events that one input caused are stored as one batch, with one sync.
+        headers = {name.lower(): value for name, value in message.headers.items()}
+        course.batches.add(headers.get("nats-batch-id") or f"alone {len(course.events)}")
+        if isinstance(event, _ENDS):
+            course.seconds = time.perf_counter() - begun
+            ended.set()
+
+    command = command_id(intent.actor, intent.key)
+    listening = await demo.bus.listen(f"cmd.{demo.site.name}.*.*.{command}", hear)
+    begun = time.perf_counter()
+    try:
+        await demo.send(intent)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await ended.wait()
+        outcome_at = datetime.now(UTC)
+    finally:
+        await listening.stop()
+    course.audits = await _audited(demo, audit, command, outcome_at)
+    return course
+
+
+async def _audited(demo: Demo, audit: Bus, command: str, until: datetime) -> int:
+    """Records about the command that were stored before its outcome was heard."""
+    folder = demo.site.folder
+    trusted = trust_of(verify_envelope(folder, read_envelope(folder)).policy).trusted
+    found = await read_records(audit, site=demo.site.name, trusted=trusted, last=20, command=command)
+    return sum(record.stored_at <= until for record in found)
+
+
+async def _executed(demo: Demo, audit: Bus, intent: Intent) -> tuple[Course, CommandExecuted]:
+    course = await _follow(demo, audit, intent)
+    last = course.events[-1]
+    if not isinstance(last, CommandExecuted):
+        raise Refused(f"{intent.asset}.{intent.operation} was not executed: {last}", reason="bench")
+    return course, last
+
+
+async def _medium(demo: Demo, audit: Bus, number: int) -> tuple[Course, CommandExecuted]:
+    arguments: dict[str, Scalar] = {"PERCENT": 30.0 + number % 40}
+    return await _executed(demo, audit, demo.intent("valve-001", "SetPosition", arguments))
+
+
+async def _high(demo: Demo, audit: Bus, number: int) -> tuple[Course, CommandExecuted]:
+    """Simulated first, which is not counted; then confirmed."""
+    arguments: dict[str, Scalar] = {"RPM": 900 + number % 100}
+    asked = demo.intent("pump-001", "SetSpeed", arguments)
+    simulated = await _follow(demo, audit, asked)
+    if not isinstance(simulated.events[-1], CommandSimulated):
+        raise Refused(f"pump-001.SetSpeed was not simulated: {simulated.events[-1]}", reason="bench")
+    confirms = command_id(asked.actor, asked.key)
+    return await _executed(demo, audit, demo.intent("pump-001", "SetSpeed", arguments, confirms=confirms))
+
+
+async def run(load: Load, tell: Tell) -> list[Figure]:
+    """One command after the other, each to its outcome."""
+    count = load.count(COMMANDS, least=2)
+    figures: list[Figure] = []
+    rows = (
+        ("medium", "intent -> outcome, valve-001.SetPosition (medium)", _medium),
+        ("high", "confirmation -> outcome, pump-001.SetSpeed (high)", _high),
+    )
+    async with AsyncExitStack() as stack:
+        demo = await stack.enter_async_context(demo_site())
+        login = NKey.load(demo.site.folder.identity("auditor").login)
+        audit = await connect(demo.site, "auditor", login)
+        stack.push_async_callback(audit.close)
+        disk = await asyncio.to_thread(fsync_seconds, demo.site.folder.root, 200)
+        note = f"fsync p50 {1000 * percentile(disk, 0.5):.2f} ms, p99 {1000 * percentile(disk, 0.99):.2f} ms"
+        for name, title, act in rows:
+            told = []
+            for number in range(count):
+                tell(f"{title}, {number + 1} of {count}")
+                told.append(await act(demo, audit, number))
+            figures += _told(name, title, note, told)
+    return figures
+
+
+def _told(name: str, title: str, note: str, told: list[tuple[Course, CommandExecuted]]) -> list[Figure]:
+    seconds = [course.seconds for course, _ in told]
+    appends = max(course.appends for course, _ in told)
+    course = max((course for course, _ in told), key=lambda each: each.appends)
+    parts = f"1 intent, {len(course.batches)} on COMMANDS, {course.audits} on AUDIT; the most of any"
+    windows = [event.window_ms / 1000 for _, event in told]
+    return [
+        *percentiles(f"commands.{name}", title, seconds, shares=(50, 99), note=note),
+        figure(
+            f"commands.{name}.appends",
+            f"{title}: synced appends",
+            appends,
+            "appends",
+            better="lower",
+            goal=GOAL_APPENDS,
+            note=parts,
+        ),
+        *percentiles(
+            f"commands.{name}.window", f"{title}: last judged read -> first write", windows, shares=(50, 99)
+        ),
+    ]
+
+
+BENCH = Bench("commands", "Commands: intent to outcome", run)
