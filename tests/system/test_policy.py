@@ -1,0 +1,131 @@
+"""Another policy while the site runs: followed without a restart, never backwards, and expiry is safe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from plantops.cli.session import Session
+from plantops.deployment.policies import (
+    publish_policy,
+    read_document,
+    read_envelope,
+    sign_policy,
+    verify_envelope,
+    write_policy,
+)
+from plantops.events.base import SiteName
+from plantops.events.operations import PolicyPublished
+from plantops.events.queries import CommandStatus
+from plantops.events.subjects import policy as policy_subject
+from plantops.ledger.keys import SigningKey
+from plantops.policy.document import ArgumentLimit, OperationRule, Policy
+from support.site import RunningSite, ask, until
+
+POSITION = "valve-001.SetPosition"
+
+
+def revise(site: RunningSite, change: Callable[[Policy], Policy]) -> None:
+    """Write and sign the next revision upon the one that was signed last."""
+    folder = site.site.folder
+    before = verify_envelope(folder, read_envelope(folder))
+    document, _bytes = read_document(folder)
+    following = msgspec.structs.replace(
+        change(document), revision=document.revision + 1, previous=before.digest
+    )
+    write_policy(folder, following)
+    sign_policy(folder, [SigningKey.load(folder.root_key)])
+
+
+async def activate(site: RunningSite) -> None:
+    async with site.policy_office() as (bus, signer):
+        assert await publish_policy(bus, signer, site.site.folder)
+
+
+async def clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def limited(high: float) -> Callable[[Policy], Policy]:
+    """The valve may be opened so far."""
+    rule = OperationRule(limits={"PERCENT": ArgumentLimit(low=0.0, high=high)})
+    return lambda policy: msgspec.structs.replace(policy, operations={**policy.operations, POSITION: rule})
+
+
+async def judged(here: Session, value: float, outcome: str) -> CommandStatus:
+    """Ask anew until the answer is the awaited one: followers look once a second."""
+
+    async def look() -> CommandStatus:
+        return await ask(here, POSITION, {"PERCENT": value})
+
+    return await until(look, lambda now: outcome in (now.outcome, now.phase), f"{value} is {outcome}")
+
+
+async def test_commands_follow_a_new_revision_and_never_an_old_one_again(demo: RunningSite) -> None:
+    folder = demo.site.folder
+    pids = demo.running.processes
+    async with demo.session("alice") as alice:
+        assert (await ask(alice, POSITION, {"PERCENT": 60.0})).outcome == "command.executed"
+        first = read_envelope(folder)
+
+        revise(demo, limited(30.0))
+        await activate(demo)
+        denied = await judged(alice, 50.0, "denied")
+        assert "50" in denied.reason or "PERCENT" in denied.reason, denied
+        assert (await demo.plant({"state": True}))["valve_command_percent"] != 50.0
+        assert (await ask(alice, POSITION, {"PERCENT": 20.0})).outcome == "command.executed"
+
+        before = verify_envelope(folder, first)
+        async with demo.policy_office() as (bus, signer):
+            event = PolicyPublished(
+                site=SiteName("demo"),
+                revision=before.policy.revision,
+                digest=before.digest,
+                envelope=first.decode(),
+            )
+            subject = policy_subject("demo")
+            message = signer.message(subject, event, id="rolled-back", time=datetime.now(UTC))
+            await bus.publish(message, stream="POLICY")
+
+        # Behind the rolled-back one stands another good one: once that is followed, all have seen both.
+        revise(demo, limited(25.0))
+        async with demo.policy_office() as (bus, signer):
+            assert await publish_policy(bus, signer, folder)
+        await judged(alice, 28.0, "denied")
+        assert (await ask(alice, POSITION, {"PERCENT": 50.0})).phase == "denied"
+        assert (await ask(alice, POSITION, {"PERCENT": 22.0})).outcome == "command.executed"
+    assert demo.running.processes == pids
+
+
+async def test_an_expired_policy_denies_all_but_a_stop(demo: RunningSite) -> None:
+    """The last in this module: nothing normal runs here afterwards."""
+    end = datetime.now(UTC) + timedelta(seconds=20)
+    revise(
+        demo,
+        lambda policy: msgspec.structs.replace(
+            policy,
+            expires=end,
+            operations={name: rule for name, rule in policy.operations.items() if name != POSITION},
+        ),
+    )
+    await activate(demo)
+    async with demo.people("alice", "bob") as (alice, bob):
+        await judged(alice, 61.0, "command.executed")
+        await until(clock, lambda now: now > end, "the policy expires")
+        before = await demo.plant({"state": True})
+        denied = await ask(alice, POSITION, {"PERCENT": 62.0})
+        assert denied.phase == "denied", denied
+        assert "expired" in denied.reason
+        assert (await ask(alice, "pump-001.SetSpeed", {"RPM": 10})).phase == "denied"
+        assert (await ask(bob, "pump-001.StopPump")).outcome == "command.executed"
+    after = await demo.plant({"state": True})
+    assert (after["writes_valve"], after["writes_speed"]) == (before["writes_valve"], before["writes_speed"])
+    assert after["writes_run"] == before["writes_run"] + 1
+
+
+@pytest.fixture(autouse=True)
+async def healthy(demo: RunningSite) -> None:
+    await demo.healthy()
