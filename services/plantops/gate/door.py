@@ -8,6 +8,7 @@ What it lets in is stored as the gate's own signed event, together with what it 
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from plantops.events.subjects import parse_intent
 from plantops.flow.bus import Bus
 from plantops.flow.signing import Signer
 from plantops.gate.caller import Caller, caller_of
+from plantops.gate.crowd import Crowd, Quota
 from plantops.gate.state import Asked, GateState
 from plantops.ledger import dsse
 from plantops.model.load import Plant
@@ -48,6 +50,8 @@ MAX_ARGUMENTS = 64
 MAX_CHAIN = 8
 MAX_NAME = 256
 MAX_TEXT = 4096
+# An outcome repeats a text six times (permit, write, before, read back, undo, decision) within 256 KiB.
+MAX_TEXTS = 24 * 1024
 MAX_TAKEN = 10_000
 UNSIGNED_LIFE = timedelta(minutes=15)
 # What bytes of a stranger can make a decoder raise.
@@ -79,6 +83,11 @@ class Door:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _known: tuple[Digest, Keyring] | None = field(default=None, repr=False)
     _taken: dict[CommandId, Digest] = field(default_factory=dict, repr=False)
+    _crowd: Crowd = field(init=False, repr=False)
+    _quota: Quota = field(default_factory=Quota, repr=False)
+
+    def __post_init__(self) -> None:
+        self._crowd = Crowd(lambda: self.state().asked)
 
     async def intent(self, message: Message) -> bytes:
         """Answers `IntentTaken`, or a problem that says why the intent was not taken."""
@@ -112,9 +121,13 @@ class Door:
                 reason = "not_trusted"
             case _:
                 reason = "malformed"
-        log.info("door.refused", login=login, subject=subject, reason=reason)
+        left_out = self._quota.take(login, self.now())
+        if left_out is None:
+            return problem(reason, str(error))
+        log.info("door.refused", login=login, subject=subject, reason=reason, left_out=left_out)
+        more = f" ({left_out} more were refused before)" if left_out else ""
         try:
-            await self.refuse(login, subject, f"{reason}: {error}")
+            await self.refuse(login, subject, f"{reason}: {error}{more}")
         except BrokerError as away:
             log.warning("door.refusal_not_audited", login=login, subject=subject, cause=str(away))
         return problem(reason, str(error))
@@ -142,20 +155,22 @@ class Door:
         command = command_id(intent.actor, intent.key)
         if known := self.state().asked.get(command):
             return _repeated(command, known, digest)
-        self._reserve(command, digest)
-        event = CommandRequested(
-            site=self.site,
-            command=command,
-            intent=intent,
-            digest=digest,
-            login=caller.name,
-            signer=signer,
-            evidence=evidence,
-            received_at=self.now(),
-            observation=await self._observe(intent),
-        )
-        target = intent_subject(self.site, intent.actor, intent.asset, intent.operation)
-        sequence = await self._store("INTENTS", target, event, f"{command}.{digest[:24]}")
+        is_safe = rule_for(keyring.policy, intent.asset, intent.operation).safe_direction
+        with self._crowd.place(caller.name, command, is_safe=is_safe):
+            self._reserve(command, digest)
+            event = CommandRequested(
+                site=self.site,
+                command=command,
+                intent=intent,
+                digest=digest,
+                login=caller.name,
+                signer=signer,
+                evidence=evidence,
+                received_at=self.now(),
+                observation=await self._observe(intent),
+            )
+            target = intent_subject(self.site, intent.actor, intent.asset, intent.operation)
+            sequence = await self._store("INTENTS", target, event, f"{command}.{digest[:24]}")
         return encode_json(IntentTaken(command=command, handle=f"c{sequence}"))
 
     def _read_intent(self, message: Message, caller: Caller, keyring: Keyring) -> tuple[Intent, str, str]:
@@ -275,7 +290,9 @@ def _bounded(message: Message) -> Message:
 
 def _fields(data: bytes, known: frozenset[str] | None = None) -> Collection[str]:
     """The names in a JSON object. A field that the door does not know is refused, not skipped: a misspelt
-    `mode` would execute what was meant to be simulated. Raises: Refused, DecodeError."""
+    `mode` would execute what was meant to be simulated; nor is one taken that stands there twice, which two
+    readers may read differently. Raises: Refused, DecodeError."""
+    json.loads(data.decode(), object_pairs_hook=_once)
     names = msgspec.json.decode(data, type=dict[str, msgspec.Raw]).keys()
     strangers = sorted(names - known) if known is not None else []
     if strangers:
@@ -287,6 +304,13 @@ def _fields(data: bytes, known: frozenset[str] | None = None) -> Collection[str]
     return names
 
 
+def _once(pairs: list[tuple[str, object]]) -> None:
+    names = [name for name, _value in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Refused(f"{twice!r} stands there twice: say it once", reason="malformed")
+
+
 def _check_size(intent: Intent) -> None:
     """Each argument and each name becomes a finding of the decision, and that has to fit into one event."""
     if len(intent.arguments) > MAX_ARGUMENTS or len(intent.on_behalf_of) > MAX_CHAIN:
@@ -295,7 +319,11 @@ def _check_size(intent: Intent) -> None:
             reason="too_large",
         )
     texts = (*intent.arguments, *intent.on_behalf_of, intent.key, intent.nonce, intent.confirms, intent.model)
-    values = (value for value in intent.arguments.values() if isinstance(value, str))
+    values = [value for value in intent.arguments.values() if isinstance(value, str)]
+    if sum(len(text.encode()) for text in (*values, *intent.arguments)) > MAX_TEXTS:
+        raise Refused(
+            f"arguments of at most {MAX_TEXTS} bytes of text are taken together", reason="too_large"
+        )
     if any(len(text) > MAX_NAME for text in texts) or any(len(value) > MAX_TEXT for value in values):
         raise Refused(
             f"names of at most {MAX_NAME} and texts of at most {MAX_TEXT} characters are taken",

@@ -15,6 +15,7 @@ from plantops.policy.document import ArgumentLimit, OperationRule
 
 # What every reader of JSON and msgpack takes as an integer: signed 64 bit at one end, unsigned at the other.
 _INTEGERS: Final = (-(2**63), 2**64 - 1)
+_MAX_SHOWN: Final = 128
 _ARTICLES: Final = {
     "number": "a finite number",
     "integer": "a whole number",
@@ -49,7 +50,7 @@ def argument_findings(
             )
         else:
             problem = _problem(argument, rule.limits.get(name), arguments[name])
-            text = f"{name} = {arguments[name]!r} {problem or argument.unit}".rstrip()
+            text = f"{name} = {_shown(arguments[name])} {problem or argument.unit}".rstrip()
             yield Finding(rule=label, verdict="false" if problem else "true", text=text)
 
 
@@ -123,6 +124,12 @@ def _step(target: str, value: Scalar | None, unit: str, sight: Sight) -> tuple[f
     assert isinstance(value, int | float)  # told by the caller
     step = float(abs(value - seen.value))
     return step, f"{target} is {seen}, the step is {step:g}"
+
+
+def _shown(value: Scalar) -> str:
+    """A value for people; the whole of a long text stands in the decision's arguments."""
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _is_number(value: Scalar | None) -> bool:

@@ -1,0 +1,65 @@
+"""What one login may have waiting at the door, and how often its refusals are written down.
+
+Everybody's intents go through one gate, and stops with them: nobody may fill the way for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from plantops.events.base import CommandId
+from plantops.runtime.errors import Refused
+
+MAX_UNDECIDED = 128
+MAX_REFUSALS = 60
+SPAN = timedelta(minutes=1)
+
+
+@dataclass
+class Crowd:
+    """Intents that were let in and that the gate has not folded yet, by login; stops are counted apart.
+
+    `folded` tells what the gate knows already.
+    """
+
+    folded: Callable[[], Container[CommandId]]
+    _waiting: dict[tuple[str, bool], dict[CommandId, None]] = field(default_factory=dict, repr=False)
+
+    @contextmanager
+    def place(self, login: str, command: CommandId, *, is_safe: bool) -> Iterator[None]:
+        """A place for one intent, given back when the block fails or it is folded. Raises: Refused."""
+        waiting = self._waiting.setdefault((login, is_safe), {})
+        if len(waiting) >= MAX_UNDECIDED and command not in waiting:
+            folded = self.folded()
+            for old in [each for each in waiting if each in folded]:
+                del waiting[old]
+            if len(waiting) >= MAX_UNDECIDED:
+                raise Refused(
+                    f"{len(waiting)} intents of {login!r} wait to be judged: wait, then try again",
+                    reason="busy",
+                )
+        waiting[command] = None
+        try:
+            yield
+        except BaseException:
+            waiting.pop(command, None)
+            raise
+
+
+@dataclass
+class Quota:
+    """At most 60 refusals of one login are written down in a minute; the next one tells how many were not."""
+
+    _spans: dict[str, tuple[datetime, int]] = field(default_factory=dict, repr=False)
+
+    def take(self, login: str, now: datetime) -> int | None:
+        """How many were left out before this one, or None when this one is left out too."""
+        since, count = self._spans.get(login, (now, 0))
+        left_out = 0
+        if now - since >= SPAN:
+            since, left_out, count = now, max(0, count - MAX_REFUSALS), 0
+        self._spans[login] = since, count + 1
+        return left_out if count < MAX_REFUSALS else None
