@@ -19,13 +19,7 @@ from plantops.flow.bus import Handler, Stored, StreamState
 from plantops.flow.memory_streams import MemoryConsumer, MemoryStream
 from plantops.flow.patterns import covers
 from plantops.flow.wire import MAX_BATCH, MESSAGE_ID
-from plantops.runtime.errors import (
-    BrokerUnavailable,
-    Conflict,
-    Misrouted,
-    NobodyAnswers,
-    StreamMissing,
-)
+from plantops.runtime.errors import BrokerUnavailable, Conflict, Misrouted, NobodyAnswers, StreamMissing
 
 log = structlog.get_logger()
 

@@ -72,47 +72,54 @@ class Reign:
             is_held=self._is_ours,
             on_break=self._changes.forget,
         )
-        self._session = Session(
-            definition=definition,
+        self._session = self._build_session()
+        claims = Claims(bus, signer, clock, site=site, executor=process_name(source), epoch=epoch)
+        self._outcomes = Outcomes(bus, clock, claims, host.state / "outcomes.jsonl")
+        self._executor = self._build_executor(claims)
+        if lease.inherited:
+            # Whoever owned it before ended without a word; nobody can say what it still had.
+            self._gaps.unnumbered(0, "restart", epoch=lease.inherited)
+
+    def _build_session(self) -> Session:
+        host = self._host
+        return Session(
+            definition=host.definition,
             build=host.build,
             is_subscribed=host.adapter.capabilities.subscribe,
             device=self._device,
             changes=self._changes,
-            framer=Framer(definition, epoch),
+            framer=Framer(host.definition, self._lease.epoch),
             outbox=self._outbox,
             gaps=self._gaps,
             notices=self._notices,
-            clock=clock,
+            clock=host.clock,
             random=host.random,
             connect_seconds=host.settings.timeout_seconds + 1.0,
         )
-        me = process_name(source)
-        claims = Claims(bus, signer, clock, site=site, executor=me, epoch=epoch)
-        self._outcomes = Outcomes(bus, clock, claims, host.state / "outcomes.jsonl")
-        self._executor = Executor(
-            Place(site, source, me),
-            bus=bus,
-            signer=signer,
+
+    def _build_executor(self, claims: Claims) -> Executor:
+        host = self._host
+        return Executor(
+            Place(host.site, host.source, process_name(host.source)),
+            bus=host.bus,
+            signer=host.signer,
             trust=host.trust,
             rules=host.rules,
             auditor=host.auditor,
             deeds=Deeds(
-                definition=definition,
+                definition=host.definition,
                 device=self._device,
                 rules=host.rules,
                 observe=host.observe,
-                clock=clock,
+                clock=host.clock,
                 seen=self._changes.newest,
             ),
             claims=claims,
             outcomes=self._outcomes,
             generations=Generations(),
-            clock=clock,
+            clock=host.clock,
             is_ours=self._is_ours,
         )
-        if lease.inherited:
-            # Whoever owned it before ended without a word; nobody can say what it still had.
-            self._gaps.unnumbered(0, "restart", epoch=lease.inherited)
 
     def _is_ours(self) -> bool:
         return self._lease.is_held

@@ -1,0 +1,5 @@
+"""Fixtures of the gate's tests."""
+
+from support.gate_door import ground
+
+__all__ = ["ground"]
