@@ -50,6 +50,16 @@ def added(name: str, text: str) -> Callable[[Path], object]:
     return change
 
 
+def written(name: str, text: str) -> Callable[[Path], object]:
+    """A file that was not there."""
+
+    def change(site: Path) -> None:
+        (site / name).parent.mkdir(exist_ok=True)
+        (site / name).write_text(text)
+
+    return change
+
+
 def removed(name: str) -> Callable[[Path], object]:
     return lambda site: (site / name).unlink()
 
@@ -128,7 +138,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "no trust root": (removed("policy/root.json"), ("root.json", "does not exist")),
     "no key of a process": (removed("keys/gate/signing.key"), ("keys/gate/signing.key", "gate")),
     "damaged runtime file": (
-        lambda site: ((site / "run").mkdir(), (site / "run" / "up.json").write_text("{")),
+        written("run/up.json", "{"),
         ("up.json", "damaged"),
     ),
 }

@@ -156,9 +156,13 @@ def _scalar(name: str, text: str) -> Scalar:
     if text in ("true", "false"):
         return text == "true"
     try:
-        return int(text)
+        whole = int(text)
     except ValueError:
         pass
+    else:
+        if not -(2**63) <= whole < 2**64:
+            raise SettingsError(f"argument {name!r} is {text}: no tag holds more than 64 bits", setting=name)
+        return whole
     try:
         number = float(text)
     except ValueError:

@@ -49,7 +49,7 @@ def main() -> None:
 def run(words: list[str]) -> int:
     """Do what was typed; the exit code."""
     try:
-        code = app(words, standalone_mode=False)
+        code = app(words, prog_name="plantops", standalone_mode=False)
         sys.stdout.flush()
     except SystemExit as ended:  # rich leaves so when the reader of its output went away
         return _quietly(ended.code if isinstance(ended.code, int) else failing.FAILED)
