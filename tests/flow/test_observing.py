@@ -220,6 +220,16 @@ async def test_the_twin_cannot_point_at_what_does_not_carry_the_tag(ground: Grou
     assert (await ground.see()).value == 20.0
 
 
+async def test_the_twin_cannot_pair_an_old_value_with_a_frame_that_carries_a_newer_one(
+    ground: Ground,
+) -> None:
+    await ground.send(1, (TEMPERATURE, 20.0, 192))
+    await ground.send(2, (TEMPERATURE, 120.0, 192))
+    ground.sightings = {TEMPERATURE: (1, 2)}
+    seen = await ground.see()
+    assert (seen.value, seen.sequence) == (120.0, 2)
+
+
 async def test_a_frame_of_another_source_says_nothing(ground: Ground) -> None:
     """Also when that source signs it itself, with a definition that has a tag of this name."""
     twin_source = msgspec.structs.replace(PLC1, source=SourceName("opc1"))

@@ -101,7 +101,9 @@ class Observer:
             return _unknown(tag, f"the frame is not of its source {source}")
         if _place(confirming.frame) < _place(value_frame.frame):
             return _unknown(tag, "it is said to be confirmed before it was sent")
-        found = _find(value_frame.frame, tag)
+        # What the confirming frame itself says of the tag is newer than what the twin points at.
+        renewed = _find(confirming.frame, tag)
+        found = renewed or _find(value_frame.frame, tag)
         stale_ns = _confirms(confirming.frame, tag)
         if found is None or stale_ns is None:
             return _unknown(tag, "the frame does not carry it")
@@ -116,7 +118,7 @@ class Observer:
             quality=quality,
             age_seconds=max(0.0, (to_nanoseconds(at) - confirming.stored_at) / 1e9),
             source_time=from_nanoseconds(source_time),
-            sequence=sighting.value_sequence,
+            sequence=sighting.confirmed_sequence if renewed else sighting.value_sequence,
         )
 
 
