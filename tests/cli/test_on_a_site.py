@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from support.command_line import PATIENCE_SECONDS, PLANTOPS, plantops, refusal
-from support.site import RunningSite, demo
-
-__all__ = ["demo"]
+from support.site import RunningSite
 
 
 def told(demo: RunningSite, *words: str, code: int = 0) -> Any:
@@ -59,7 +57,7 @@ def test_a_reader_that_goes_away_gets_no_traceback(demo: RunningSite) -> None:
 
 
 def test_a_command_is_simulated_confirmed_and_listed_as_such(demo: RunningSite) -> None:
-    words = ("command", "valve-001", "SetPosition", "PERCENT=30")
+    words = ("command", "pump-001", "StartPump")
     steps = lines(demo, *words)
     assert steps[0]["event"] == "taken"
     assert steps[-1]["phase"] == "simulated"

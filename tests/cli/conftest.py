@@ -1,0 +1,5 @@
+"""The fixture of a running site."""
+
+from support.site import demo
+
+__all__ = ["demo"]
