@@ -279,10 +279,9 @@ def make_site(root: Path) -> RunningSite:
     return RunningSite(root)
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
-    """One running demo site for all tests of a module; its clean end is asserted behind the last."""
-    site = make_site(tmp_path_factory.mktemp("site") / "demo")
+def running(folder: Path) -> Iterator[RunningSite]:
+    """A site that runs until the fixture ends; its clean end is asserted then."""
+    site = make_site(folder)
     try:
         asyncio.run(site.start())
         yield site
@@ -290,6 +289,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
     finally:
         if site.process is not None:
             site.clear(site.process)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
+    """One running demo site for all tests that leave it as they found it: starting one takes longest."""
+    yield from running(tmp_path_factory.mktemp("site") / "demo")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from support.history import (
     lives,
     verified,
 )
-from support.site import RunningSite, ask, until
+from support.site import RunningSite, ask, send_patiently, until
 
 SMALL = 3
 
@@ -111,7 +111,7 @@ async def test_without_audit_nothing_is_written_but_a_stop_is(demo: RunningSite)
             await demo.healthy()
             before = await demo.plant({"state": True})
             words = alice.intent("valve-001", "SetPosition", {"PERCENT": 33.0}, key="no-audit")
-            await alice.send(words)
+            await send_patiently(alice, words)
             stopped = await ask(bob, "pump-001.StopPump")
             assert stopped.outcome == "command.executed", stopped
             assert (await demo.plant({"state": True}))["run"] is False

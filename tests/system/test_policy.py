@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -23,7 +23,7 @@ from plantops.events.queries import CommandStatus
 from plantops.events.subjects import policy as policy_subject
 from plantops.ledger.keys import SigningKey
 from plantops.policy.document import ArgumentLimit, OperationRule, Policy
-from support.site import RunningSite, ask, until
+from support.site import RunningSite, ask, running, until
 
 POSITION = "valve-001.SetPosition"
 
@@ -124,6 +124,12 @@ async def test_an_expired_policy_denies_all_but_a_stop(demo: RunningSite) -> Non
     after = await demo.plant({"state": True})
     assert (after["writes_valve"], after["writes_speed"]) == (before["writes_valve"], before["writes_speed"])
     assert after["writes_run"] == before["writes_run"] + 1
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
+    """A site of this module alone: its last policy has expired."""
+    yield from running(tmp_path_factory.mktemp("policy") / "demo")
 
 
 @pytest.fixture(autouse=True)

@@ -90,14 +90,18 @@ class Supervisor:
         """Raises: SettingsError for what a person must mend; nothing is left running then."""
         if (running := read_running(self.site.folder)) is not None:
             raise SettingsError(f"this site runs already, as process {running.pid}: stop it first, or use it")
+        # Beside the broker: each of the two takes seconds on a small machine.
+        simulating = asyncio.create_task(self._simulate())
         try:
             url, monitor = await self._broker()
             await self._prepare(url)
-            plant = await self._simulate() if self.site.settings.simulation.enabled else None
+            plant = await simulating
             self._running = Running(pid=os.getpid(), url=url, monitor_port=monitor, simulation=plant)
             write_running(self.site.folder, self._running)
             await self._keep()
         finally:
+            simulating.cancel()
+            await asyncio.gather(simulating, return_exceptions=True)
             await self._stop()
 
     async def _broker(self) -> tuple[str, int]:
@@ -143,8 +147,10 @@ class Supervisor:
             await bus.close()
         self.tell(f"policy: revision {policy.revision} {'published' if is_new else 'in force'}")
 
-    async def _simulate(self) -> SimulationPorts:
+    async def _simulate(self) -> SimulationPorts | None:
         settings, folder = self.site.settings.simulation, self.site.folder
+        if not settings.enabled:
+            return None
         certificates = folder.root / "data" / "simulation"
         certificates.mkdir(parents=True, exist_ok=True, mode=0o700)
         store = secret_store(self.site)
