@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from plantops.bench.figures import Bench, Figure, Load
 from plantops.bench.machine import machine
@@ -38,7 +39,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, 1 when a bench failed, 2 for wrong arguments."""
+    """The exit status: 0, 1 when a bench failed, 2 for wrong arguments, 130 when it was stopped."""
     given = _arguments(arguments)
     console = Console(highlight=False)
     configure_logging("bench", "error")
@@ -62,7 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 told = _run(bench, load, lambda text: progress.update(whole, step=text))
             except (PlantOpsError, OSError, TimeoutError) as error:
                 failed[bench.name] = f"{type(error).__name__}: {error}"
-                console.print(f"[red]{bench.name}: {failed[bench.name]}[/]")
+                console.print(Text(f"{bench.name}: {failed[bench.name]}", style="red"))
+            except KeyboardInterrupt:
+                console.print(Text(f"{bench.name}: stopped; no figures were written", style="red"))
+                return 130
             else:
                 figures += told
                 print_figures(console, bench.title, told)

@@ -29,7 +29,7 @@ WRITERS = ("gate", "adapter-plc1", "adapter-opc1", "adapter-bench")
 KIND = "bench.record"
 BODY = b'{"tag":"plc1.pump.speed_setpoint","before":900,"value":1200,"read_back":1200,"verified":true}'
 RECORD_BYTES = 900  # of such a record with its envelope: what the ceiling publishes
-RECORDS = 4000
+RECORDS = 2000
 IN_FLIGHT = 1000
 COVERED_SECONDS = 120.0
 
