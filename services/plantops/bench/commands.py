@@ -152,7 +152,10 @@ def _told(name: str, title: str, note: str, told: list[tuple[Course, CommandExec
     seconds = [course.seconds for course, _ in told]
     appends = max(course.appends for course, _ in told)
     course = max((course for course, _ in told), key=lambda each: each.appends)
-    parts = f"1 intent, {len(course.batches)} on COMMANDS, {course.audits} on AUDIT in a row; {course.beside} audit records beside; the most of any"
+    parts = (
+        f"at most: 1 intent, {len(course.batches)} on COMMANDS, {course.audits} on AUDIT; "
+        f"{course.beside} audit records beside"
+    )
     windows = [event.window_ms / 1000 for _, event in told]
     return [
         *percentiles(f"commands.{name}", title, seconds, shares=(50, 99), note=note),
