@@ -17,6 +17,7 @@ from plantops.adapters.host.rules import PolicyRules
 from plantops.events import Event
 from plantops.events.base import TagName
 from plantops.events.commands import (
+    CommandClaimed,
     CommandExecuted,
     CommandFailed,
     CommandPermitted,
@@ -246,3 +247,29 @@ async def test_a_host_whose_clock_lags_takes_nothing_old_for_new() -> None:
     )
     (seen,) = await deeds.look([TagName("elsewhere")], Lane.COMMAND, lambda: told_at + HOUR)
     assert seen.age_seconds == 3600.2
+
+
+async def test_a_claim_of_another_source_holds_up_commands_and_no_stop(tmp_path: Path) -> None:
+    rig = await Rig(tmp_path).up()
+    ground = rig.ground
+
+    async def squat(order: CommandPermitted | SafePermitted) -> None:
+        claim = CommandClaimed(
+            site=SITE, command=order.command, executor="adapter-opc1", epoch=1, decision=order.permit.decision
+        )
+        subject = f"cmd.{SITE}.claimed.adapter-opc1.{order.command}"
+        message = Signer("adapter-opc1", ground.keys.stranger).message(subject, claim, id=subject, time=0)
+        await ground.gate_bus.publish(message, stream="COMMANDS")
+
+    command = ground.order("SetSpeed", {"RPM": 1200.0})
+    await squat(command)
+    await ground.say(command)
+    await ground.clock.advance(5.0)
+    assert rig.device.written == []
+    stop = ground.order("Stop", generation=1)
+    await squat(stop)
+    await ground.raise_generation(1)
+    await ground.say(stop)
+    assert isinstance((await ended(rig))[-1], CommandExecuted)
+    assert rig.device.written == STOPPED
+    await rig.stop()
