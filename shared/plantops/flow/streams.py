@@ -17,7 +17,9 @@ Discard: TypeAlias = Literal["new", "old"]
 Json: TypeAlias = Any
 
 DUPLICATE_WINDOW: Final = timedelta(minutes=2)
-MAX_PAYLOAD: Final = 1024 * 1024  # the broker's limit for headers and data together
+# The broker's limit for headers and data together. Only a definition of many tags comes near it.
+MAX_PAYLOAD: Final = 8 * 1024 * 1024
+_LARGE: Final = 1024 * 1024
 _FRAME: Final = 288 * 1024  # a tag frame is at most 256 KiB; the rest is for headers
 _CONTROL: Final = 256 * 1024
 _YEAR: Final = timedelta(days=365)
@@ -124,13 +126,14 @@ def streams(settings: StreamSettings = DEFAULTS) -> tuple[StreamSpec, ...]:
         plant("INTENTS", "intent.*.*.*.*", **two_years),
         plant("COMMANDS", "cmd.*.*.*.*", republish=("cmd.>", f"{TOLD_PREFIX}cmd.>"), **two_years),
         plant("APPROVALS", "approval.*.*.*", **two_years),
-        plant("POLICY", "policy.*", atomic=False, max_message_bytes=MAX_PAYLOAD, **forever),
+        plant("POLICY", "policy.*", atomic=False, max_message_bytes=_LARGE, **forever),
         plant("ALARMS", "alarm.*.*.*", max_age=2 * _YEAR),
         plant("FINDINGS", "finding.*.*", max_age=_YEAR),
         plant("AGENT", "agent.*.*.*", max_age=_YEAR),
         # As long as COMMANDS: the gate's history replays with the timers that it acted on.
         plant("TIMERS", "timer.*.*", max_age=2 * _YEAR),
-        plant("DEAD", "dead.*", max_age=_QUARTER),
+        # Fed by whatever strangers and broken processes write; nothing is decided by it.
+        plant("DEAD", "dead.*", max_age=_QUARTER, max_bytes=1024**3),
         plant("AUDIT", "audit.*.*", account="AUDIT", **forever),
         plant("CHECKPOINTS", "checkpoint.*", account="AUDIT", **forever),
     )
@@ -144,7 +147,7 @@ def snapshots(process: str, account: Account = "PLANT", *, replicas: int = 1) ->
         account=account,
         keeps_last=True,
         discard="new",
-        max_message_bytes=MAX_PAYLOAD,
+        max_message_bytes=_LARGE,
         replicas=replicas,
     )
 
