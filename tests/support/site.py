@@ -55,7 +55,7 @@ async def until(look: Callable[[], Awaitable[T]], holds: Callable[[T], bool], wh
         if holds(found):
             return found
         assert time.monotonic() < deadline, f"waited in vain: {what}; the last was {found!r}"
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
 
 
 @dataclass
@@ -97,7 +97,7 @@ class RunningSite:
         process = self.launch()
         while read_running(self.site.folder) is None:
             assert process.poll() is None, f"`plantops up` ended with {process.returncode}: {self.told()}"
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
         await until(self._groups, lambda here: set(here) == set(GROUPS), "all groups run")
         await self.healthy()
 
@@ -270,7 +270,7 @@ async def send_patiently(here: Session, intent: Intent) -> IntentTaken:
             is_down = isinstance(error, BrokerError) or error.reason in ("unavailable", "no_policy")
             if not is_down or time.monotonic() > deadline:
                 raise
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
 
 
 def make_site(root: Path) -> RunningSite:

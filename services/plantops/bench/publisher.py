@@ -19,12 +19,12 @@ from plantops.bench.ground import SOURCE, fresh_token
 from plantops.deployment.broker import connect
 from plantops.deployment.site import Site
 from plantops.events.base import SiteName, SourceName
-from plantops.events.tags import Column, SourceDefined, TagFrame, layout_of
+from plantops.events.tags import MAX_SAMPLES, Column, SourceDefined, TagFrame, layout_of
 from plantops.flow.signing import Signer
 from plantops.ledger.keys import SigningKey
 from plantops.runtime.nkey import NKey
 
-SAMPLES = 500
+SAMPLES = MAX_SAMPLES
 # So far apart that a swapped counter never looks like its neighbour.
 APART = 1_000_000_000
 LIVE_SECONDS = 5.0
@@ -32,7 +32,7 @@ LIVE_SECONDS = 5.0
 
 @dataclass
 class Publisher:
-    """Makes frames of 500 samples, block after block of the source's tags; every sample is its tag's next
+    """Makes full frames, block after block of the source's tags; every sample is its tag's next
     count. `made_at` holds the monotonic time of each frame, in order of their sequence."""
 
     definition: SourceDefined

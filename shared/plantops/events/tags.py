@@ -40,8 +40,10 @@ class ScanGroup(Record, frozen=True):
         return max(2 * self.period_ms * 1_000_000, 250_000_000)
 
 
-class TagDefinition(Record, frozen=True):
-    """What a tag is. `raw` and `engineering` give the linear scaling that the adapter applied.
+class TagDefinition(Record, frozen=True, omit_defaults=True):
+    """What a tag is; fields at their default are left out, since a source may have ten thousands of tags.
+
+    `raw` and `engineering` give the linear scaling that the adapter applied.
 
     `unit` is a UCUM code ("Cel", "rpm", "%"); `limits` are alarm limits in engineering units by name
     (`low_low`, `low`, `high`, `high_high`); `texts` name the values of an enumeration or the bits of a word.

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from plantops.adapters.contract import TagSettings
 from plantops.adapters.definition import definition_of
 from plantops.adapters.opcua import SPEC
-from plantops.adapters.opcua.address import TYPES, format_address, parse_address
+from plantops.adapters.opcua.address import TYPES, parse_address
 from plantops.adapters.opcua.codec import TagCodec
 from plantops.adapters.opcua.config import OpcUaSettings
 from plantops.adapters.opcua.items import deadband_filter
+from plantops.adapters.opcua.nodes import format_address, node_id
 from plantops.adapters.opcua.status import code_name, is_overflow, quality_of
 from plantops.adapters.opcua.subscription import GroupSubscription
 from plantops.events.base import TagName
@@ -50,7 +51,7 @@ def codec(kind: str, **more: Any) -> TagCodec:
 )
 def test_an_address_gives_a_node_and_a_kind(address: str, expected: tuple[str, str]) -> None:
     parsed = parse_address(address)
-    node = parsed.node_id(())
+    node = node_id(parsed, ())
     assert node is not None
     assert (node.to_string(), parsed.type.kind) == expected
 
@@ -75,12 +76,12 @@ def test_a_formatted_address_means_the_same_node(identifier: Any, index: int, ki
     forms = {"i": ua.NodeIdType.Numeric, "s": ua.NodeIdType.String, "b": ua.NodeIdType.ByteString}
     node = ua.NodeId(identifier, ua.Int16(index), forms.get(letter, ua.NodeIdType.Guid))
     parsed = parse_address(format_address(node, namespaces, TYPES[kind]))
-    assert parsed.node_id(namespaces) == node
+    assert node_id(parsed, namespaces) == node
     assert parsed.type.name == kind
 
 
 def test_a_namespace_that_the_server_does_not_have_is_no_node() -> None:
-    assert parse_address("nsu=urn:x;i=1").node_id(("urn:y",)) is None
+    assert node_id(parse_address("nsu=urn:x;i=1"), ("urn:y",)) is None
 
 
 @pytest.mark.parametrize(

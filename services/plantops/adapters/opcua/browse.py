@@ -10,8 +10,9 @@ from asyncua import ua
 from asyncua.client.ua_session import UaSession
 
 from plantops.adapters.contract import Browsed
-from plantops.adapters.opcua.address import TYPE_OF_VARIANT, ValueType, format_address, node_id_of
+from plantops.adapters.opcua.address import ValueType
 from plantops.adapters.opcua.limits import ServerFacts
+from plantops.adapters.opcua.nodes import TYPE_OF_VARIANT, format_address, node_id_of
 
 _CLASSES: Final = int(ua.NodeClass.Object) | int(ua.NodeClass.Variable)
 _RESULT: Final = int(ua.BrowseResultMask.NodeClass) | int(ua.BrowseResultMask.BrowseName)

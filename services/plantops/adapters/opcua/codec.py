@@ -9,6 +9,7 @@ from typing import Final
 from asyncua import ua
 
 from plantops.adapters.opcua.address import Address, ValueType
+from plantops.adapters.opcua.nodes import variant_type
 from plantops.adapters.opcua.status import quality_of
 from plantops.events.base import Scalar
 from plantops.events.frames import Sample
@@ -61,7 +62,7 @@ class TagCodec:
         self.address = address
         self.type: ValueType = address.type
         self._tag = tag
-        self._variant = address.type.variant
+        self._variant = variant_type(address.type)
         # A good integer or truth value of the declared type is passed on as it is.
         self._is_plain = tag.raw is None and address.type.kind in ("i8", "u8", "b1")
 
@@ -89,12 +90,12 @@ class TagCodec:
         if kind == "s":
             if not isinstance(value, str):
                 raise self._rejected(f"{value!r} is no text")
-            return ua.Variant(value, self.type.variant)
+            return ua.Variant(value, self._variant)
         if kind == "b1":
             if not isinstance(value, bool):
                 raise self._rejected(f"{value!r} is neither true nor false")
-            return ua.Variant(value, self.type.variant)
-        return ua.Variant(self._raw_number(value), self.type.variant)
+            return ua.Variant(value, self._variant)
+        return ua.Variant(self._raw_number(value), self._variant)
 
     def _raw_number(self, value: Scalar) -> int | float:
         if isinstance(value, bool | str) or (isinstance(value, float) and not math.isfinite(value)):

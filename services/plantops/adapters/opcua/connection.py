@@ -19,6 +19,7 @@ from plantops.adapters.opcua.codec import TagCodec
 from plantops.adapters.opcua.config import OpcUaSettings, check_settings
 from plantops.adapters.opcua.failures import while_connected, while_connecting
 from plantops.adapters.opcua.limits import ServerFacts, read_facts
+from plantops.adapters.opcua.nodes import node_id
 from plantops.adapters.opcua.security import secure
 from plantops.adapters.opcua.status import REFUSED_WRITES, code_name, is_good_status
 from plantops.adapters.opcua.subscription import TICK_SECONDS, GroupSubscription
@@ -152,7 +153,7 @@ class OpcUaConnection:
     async def browse(self) -> AsyncIterator[Browsed]:
         """Scalar variables below `browse_root`, at most `browse_limit` nodes."""
         session, facts = self._open()
-        root = self._root.node_id(facts.namespaces)
+        root = node_id(self._root, facts.namespaces)
         if root is None:
             return
         with while_connected(self._definition.source, "browsing"):
@@ -190,7 +191,7 @@ class OpcUaConnection:
         return self._client.uaclient.session, self._facts
 
     def _node(self, tag: int) -> ua.NodeId | None:
-        return self._codecs[tag].address.node_id(self._facts.namespaces if self._facts else ())
+        return node_id(self._codecs[tag].address, self._facts.namespaces if self._facts else ())
 
     def _judge_write(self, name: str, code: int) -> None:
         if code in REFUSED_WRITES:

@@ -8,7 +8,7 @@ from typing import Final
 from asyncua import ua
 from asyncua.client.ua_session import UaSession
 
-from plantops.adapters.opcua.address import node_id_of
+from plantops.adapters.opcua.nodes import node_id_of
 
 _LIMITS: Final = (
     ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
