@@ -23,7 +23,7 @@ def definition_of(site: str, source: str, settings: SourceSettings, spec: Adapte
     for group in settings.groups:
         if not 10 <= group.period_ms <= 3_600_000:
             raise SettingsError(
-                f"group {group.name!r} of source {source!r}: period_ms {group.period_ms} is not 10 to 3600000",
+                f"group {group.name!r} of source {source!r}: period_ms {group.period_ms}: use 10 to 3600000",
                 setting="period_ms",
             )
     repeated = [name for name, count in Counter(tag.name for tag in settings.tags).items() if count > 1]

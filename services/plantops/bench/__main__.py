@@ -41,7 +41,8 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, 1 when a bench failed, 2 for wrong arguments, 130 when it was stopped."""
     given = _arguments(arguments)
-    console = Console(highlight=False)
+    # In a file or a pipe there is no width to keep to.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
     configure_logging("bench", "error")
     try:
         chosen = benches(given.only)
