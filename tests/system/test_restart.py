@@ -43,3 +43,23 @@ async def test_a_restarted_site_goes_on_where_it_ended(own_site: RunningSite) ->
     after = await until(lambda: verified(own_site), lambda now: now.ok and not now.uncovered, "it verifies")
     assert after.origin == before.origin
     assert after.size > before.size
+
+
+async def test_a_killed_supervisor_leaves_nothing_running_and_the_site_starts_again(
+    own_site: RunningSite,
+) -> None:
+    await own_site.start()
+    assert own_site.process is not None
+    left = own_site.processes()
+    assert len(left) > 5, left
+    own_site.process.kill()
+    own_site.process.wait()
+
+    async def running() -> dict[int, str]:
+        return own_site.processes()
+
+    await until(running, lambda now: not now, "everything has ended")
+    await own_site.start()
+    async with own_site.session("alice") as alice:
+        done = await ask(alice, POSITION, {"PERCENT": 21.0})
+        assert done.outcome == "command.executed", done

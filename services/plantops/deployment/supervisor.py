@@ -39,6 +39,7 @@ from plantops.flow.streams import StreamSettings
 from plantops.ledger.keys import SigningKey
 from plantops.runtime.errors import BrokerUnavailable, SettingsError
 from plantops.runtime.nkey import NKey
+from plantops.runtime.parent import end_with_parent
 
 # Together below the 5 seconds that are promised: the processes, then what they talked to.
 STOP_SECONDS = 3.5
@@ -117,7 +118,7 @@ class Supervisor:
         )
         folder.broker_data.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.tell(f"broker: nats-server on {options.url}")
-        self._server = EmbeddedServer(options)
+        self._server = EmbeddedServer(options, ends_with_parent=True)
         self._logins = BrokerLogins(self.site, options)
         await self._server.start(self._logins.text)
         return options.url, options.monitor_port
@@ -258,6 +259,7 @@ class Supervisor:
                 stderr=file,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,  # Ctrl-C reaches us alone; we end the others in order
+                preexec_fn=end_with_parent,
             )
         self._children[name] = process
         return process

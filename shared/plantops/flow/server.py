@@ -19,6 +19,7 @@ import msgspec
 
 from plantops.flow.accounts import ServerOptions
 from plantops.runtime.errors import BrokerUnavailable, SettingsError
+from plantops.runtime.parent import end_with_parent
 
 _POLL_SECONDS: Final = 0.02
 _LOG_LINES: Final = 12
@@ -36,8 +37,12 @@ class EmbeddedServer:
     What it acknowledged survives `kill -9` of it and of its parent: start it again on the same folder.
     """
 
-    def __init__(self, options: ServerOptions, *, binary: Path | None = None) -> None:
+    def __init__(
+        self, options: ServerOptions, *, binary: Path | None = None, ends_with_parent: bool = False
+    ) -> None:
+        """`ends_with_parent`: the server is stopped when this process dies, however it dies."""
         self._options: Final = options
+        self._preexec: Final = end_with_parent if ends_with_parent else None
         self._binary: Final = binary or find_binary()
         self._config: Final = options.folder / "nats.conf"
         self._log: Final = options.folder / "nats.log"
@@ -131,6 +136,7 @@ class EmbeddedServer:
                 pass_fds=(lock,),
                 start_new_session=True,  # Ctrl-C goes to us, and we end the broker last
                 umask=0o077,
+                preexec_fn=self._preexec,  # noqa: PLW1509 - one prctl call, which takes no lock
             )
             _write_private(folder / "nats.pid", str(self._process.pid))
         finally:
