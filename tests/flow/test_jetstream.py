@@ -128,7 +128,7 @@ async def test_a_broken_connection_is_told_once_and_mends_itself(server_stage: S
         await server_stage.start()
         await until(lambda: bus.is_connected)
         assert await bus.publish(Message("work.a", b"2"), stream="WORK") == 2
-        await until(lambda: any(entry["event"] == "broker.back" for entry in logs))
+        await until(lambda: any(entry["event"] == "broker.back" for entry in logs), seconds=30)
     assert [entry["event"] for entry in logs] == ["broker.lost", "broker.back"]
 
 

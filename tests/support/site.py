@@ -28,7 +28,7 @@ from plantops.deployment.site import Site, load_site
 from plantops.events.base import Scalar, TagName
 from plantops.events.commands import Intent, Mode
 from plantops.events.quality import is_good
-from plantops.events.queries import CommandStatus, IntentTaken, TagsAsked, TagState, TagsTold
+from plantops.events.queries import CommandAsked, CommandStatus, IntentTaken, TagsAsked, TagState, TagsTold
 from plantops.flow.accounts import PROVISIONER
 from plantops.flow.bus import Bus
 from plantops.flow.jetstream import JetStreamBus
@@ -258,6 +258,16 @@ async def follow(here: Session, intent: Intent) -> CommandStatus:
     async with Follower(here, intent, lambda _told: None) as follower:
         await here.send(intent)
         return await follower.until_rest(PATIENCE_SECONDS)
+
+
+async def status_of(here: Session, command: str) -> CommandStatus | None:
+    """Where a command stands; None while the gate has stored it and not yet folded it."""
+    try:
+        return await here.ask("command", "get", CommandAsked(command=command), CommandStatus)
+    except Refused as error:
+        if error.reason != "unknown_command":
+            raise
+        return None
 
 
 async def send_patiently(here: Session, intent: Intent) -> IntentTaken:

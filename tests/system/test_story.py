@@ -18,7 +18,7 @@ from plantops.events.queries import CommandAsked, CommandsAsked, CommandsListed,
 from plantops.events.subjects import intent as intent_subject
 from plantops.ledger import dsse
 from plantops.runtime.errors import Refused
-from support.site import RunningSite, ask, follow, until
+from support.site import RunningSite, ask, follow, status_of, until
 
 FAULTS = ("temperature", "modbus", "opcua")
 
@@ -155,12 +155,12 @@ async def test_an_unsigned_intent_counts_by_its_login(demo: RunningSite) -> None
     subject = intent_subject("demo", "alice", "valve-001", "SetPosition")
     answer = msgspec.json.decode(await plain(demo, "alice", subject, b'{"arguments":{"PERCENT":40.0}}'))
     async with demo.session("alice") as alice:
-        question = CommandAsked(command=answer["command"])
         done = await until(
-            lambda: alice.ask("command", "get", question, CommandStatus),
-            lambda now: now.outcome not in ("", "command.claimed"),
+            lambda: status_of(alice, answer["command"]),
+            lambda now: now is not None and now.outcome not in ("", "command.claimed"),
             "it ends",
         )
+    assert done is not None
     assert done.outcome == "command.executed", done
     assert (await demo.plant({"state": True}))["valve_command_percent"] == 40.0
 
@@ -169,12 +169,12 @@ async def test_an_unsigned_intent_is_not_good_for_high_risk(demo: RunningSite) -
     subject = intent_subject("demo", "alice", "pump-001", "StartPump")
     answer = msgspec.json.decode(await plain(demo, "alice", subject, b"{}"))
     async with demo.session("alice") as alice:
-        question = CommandAsked(command=answer["command"])
         ended = await until(
-            lambda: alice.ask("command", "get", question, CommandStatus),
-            lambda now: now.phase in ("denied", "simulated"),
+            lambda: status_of(alice, answer["command"]),
+            lambda now: now is not None and now.phase in ("denied", "simulated"),
             "it rests",
         )
+    assert ended is not None
     assert ended.phase == "denied", ended
 
 

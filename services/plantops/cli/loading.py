@@ -57,7 +57,7 @@ ENTRIES: Final = {
         "Trust",
         {
             "policy": ("policies", "Revise, sign, verify and publish what is allowed."),
-            "identity": ("identities", "Keys of persons."),
+            "identity": ("identities", "Keys of persons and of new sources."),
             "audit": ("audit", "Prove what happened."),
             "secret": ("secrets", "The encrypted store for device passwords."),
         },

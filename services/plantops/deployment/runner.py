@@ -41,9 +41,16 @@ from plantops.timer.process import run_timer
 from plantops.twin.process import run_twin
 
 POLICY_PATIENCE_SECONDS = 30.0
-STOP_SECONDS = 4.0
+STOP_SECONDS = 3.5
+LAST_SECONDS = 0.5
 
 log = structlog.get_logger("plantops.runner")
+
+
+def _give_up() -> None:
+    """Whatever still waits for a broker that is gone: what is stored is whole, as after a crash."""
+    log.warning("process.abandoned", after_seconds=STOP_SECONDS + LAST_SECONDS)
+    os._exit(1)
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,18 @@ class Runner:
         """
         tasks = [asyncio.create_task(self._run(name), name=name) for name in names]
         stop = asyncio.create_task(self.stopping.wait())
+        last: asyncio.TimerHandle | None = None
         try:
             await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
             if self.stopping.is_set():
+                last = asyncio.get_running_loop().call_later(STOP_SECONDS + LAST_SECONDS, _give_up)
                 await asyncio.wait(tasks, timeout=STOP_SECONDS)
         finally:
             for task in (*tasks, stop):
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
+            if last is not None:
+                last.cancel()
         for result in results:
             if isinstance(result, Exception):
                 raise result
