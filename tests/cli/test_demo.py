@@ -40,7 +40,7 @@ PROMISED = (
     r"verified: \d+ records",
     r"verified offline: \d+ records",
     r"one bit of .* flipped",
-    r"bad_signature at record \d+",
+    r"(?:bad_signature|malformed|entry_mismatch|untrusted_signer) at record \d+",
     r"The story took \d+ s",
 )
 
