@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from plantops.events import encode, event_type
+from plantops.events import EventUnreadable, TypeUnknown, VersionUnknown, encode, event_type
 from plantops.events.base import Event, SiteName, SourceName, TagName
 from plantops.events.envelope import (
     CONTENT_TYPE,
+    DATA_SCHEMA,
     EVENT_ID,
     EVENT_TIME,
+    EVENT_TYPE,
     JSON,
     MSGPACK,
     SIGNATURE,
@@ -38,7 +40,7 @@ from plantops.flow.trust import TrustAll
 from plantops.flow.wire import nanoseconds
 from plantops.ledger.dsse import verify_detached
 from plantops.ledger.keys import SigningKey
-from plantops.runtime.errors import BrokerUnavailable, TrustError
+from plantops.runtime.errors import BrokerUnavailable, TrustError, UntrustedKey
 from support.counter import came_up
 
 SIGNER = Signer("press", SigningKey.from_seed(bytes(32)))
@@ -138,12 +140,72 @@ def test_a_signature_is_bound_to_the_event_type() -> None:
     assert event_type(SourceUp) == "source.up"
 
 
-def test_a_header_that_contradicts_the_payload_is_refused() -> None:
-    message = SIGNER.message("source.demo.press.up", came_up("press", 1), id="e1", time=NOW)
+@pytest.mark.parametrize("schema", ["urn:plantops:event:source.lost:1", ""])
+def test_a_header_that_contradicts_the_payload_is_refused(schema: str) -> None:
     with pytest.raises(ValueError, match="header says"):
-        read_event(
-            stored(replace(message, headers={**message.headers, "ce-type": "source.lost"})), TrustAll()
-        )
+        read_event(came(**{EVENT_TYPE: "source.lost", DATA_SCHEMA: schema}), TrustAll())
+
+
+class Disbelief(TrustAll):
+    """Nobody's word counts."""
+
+    def believe(self, event_type: str, version: int, message: Message) -> str:
+        raise UntrustedKey("nobody is believed here")
+
+    def at(self, time_ns: int) -> Disbelief:
+        return self
+
+
+def came(**headers: str) -> Stored:
+    message = SIGNER.message("source.demo.press.up", came_up("press", 1), id="e1", time=NOW)
+    return stored(replace(message, headers={**message.headers, **headers}))
+
+
+def test_every_event_tells_the_version_of_its_type() -> None:
+    packed = SIGNER.frame_message("tag.demo.press", frame())
+    assert packed.headers[DATA_SCHEMA] == "urn:plantops:event:tag.frame:1"
+    assert came().headers[DATA_SCHEMA] == "urn:plantops:event:source.up:1"
+
+
+def test_another_version_is_refused_plainly_and_before_its_signature() -> None:
+    with pytest.raises(VersionUnknown) as refused:
+        read_event(came(**{DATA_SCHEMA: "urn:plantops:event:source.up:3"}), Disbelief())
+    assert str(refused.value) == "source.up version 3, this program knows version 1: upgrade it"
+    assert (refused.value.type, refused.value.version, refused.value.known) == ("source.up", 3, 1)
+
+
+def test_another_version_of_a_packed_frame_is_refused_before_its_bytes_are_read() -> None:
+    packed = SIGNER.frame_message("tag.demo.press", frame())
+    headers = {**packed.headers, DATA_SCHEMA: "urn:plantops:event:tag.frame:2"}
+    with pytest.raises(VersionUnknown, match=r"tag\.frame version 2"):
+        read_event(stored(replace(packed, data=b"\x00", headers=headers)), TrustAll())
+
+
+@pytest.mark.parametrize("told", [{DATA_SCHEMA: "urn:plantops:event:source.moved:2"}, {DATA_SCHEMA: ""}])
+def test_an_unknown_type_is_refused_with_what_is_told_of_it(told: dict[str, str]) -> None:
+    with pytest.raises(TypeUnknown, match=r"'source\.moved' is no event type") as refused:
+        read_event(came(**{EVENT_TYPE: "source.moved"}, **told), Disbelief())
+    assert (refused.value.type, refused.value.version) == ("source.moved", 2 if told[DATA_SCHEMA] else None)
+
+
+def test_an_unknown_type_without_headers_is_known_by_its_payload() -> None:
+    with pytest.raises(TypeUnknown) as refused:
+        read_event(stored(Message("source.demo.press.up", b'{"type":"source.moved"}')), TrustAll())
+    assert (refused.value.type, refused.value.version) == ("source.moved", None)
+
+
+def test_a_message_of_the_time_before_versions_stays_readable() -> None:
+    message = SIGNER.message("source.demo.press.up", came_up("press", 1), id="e1", time=NOW)
+    old = {name: value for name, value in message.headers.items() if name != DATA_SCHEMA}
+    assert read_event(stored(replace(message, headers=old)), Verified()) == (came_up("press", 1), "press")
+
+
+@pytest.mark.parametrize(
+    "schema", ["https://example.org/up", "urn:plantops:event:source.up:0", "urn:plantops:event:source.lost:1"]
+)
+def test_a_schema_that_names_no_event_or_another_one_is_refused(schema: str) -> None:
+    with pytest.raises(EventUnreadable, match="header"):
+        read_event(came(**{DATA_SCHEMA: schema}), TrustAll())
 
 
 @pytest.mark.parametrize(

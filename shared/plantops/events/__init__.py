@@ -8,6 +8,7 @@ import msgspec
 
 from plantops.events import commands, operations, sources, tags
 from plantops.events.base import Event, encode_json, event_type
+from plantops.events.unreadable import EventUnknown, EventUnreadable, TypeUnknown, VersionUnknown
 
 AnyEvent: TypeAlias = (
     tags.SourceDefined
@@ -44,11 +45,20 @@ AnyEvent: TypeAlias = (
 
 EVENT_TYPES: dict[str, type[Event]] = {event_type(kind): kind for kind in get_args(AnyEvent)}
 
+VERSIONS: dict[str, int] = {
+    **{name: kind.version for name, kind in EVENT_TYPES.items()},
+    event_type(tags.TagFrame): tags.TagFrame.version,
+}
+"""The version of every event type that this program writes and reads, tag frames among them."""
+
 _DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
 
-class EventUnreadable(ValueError):
-    """The bytes are no known event; they belong in DEAD with this reason."""
+class _Typed(msgspec.Struct):
+    type: str
+
+
+_TYPE_DECODER = msgspec.json.Decoder(_Typed)
 
 
 def encode(event: Event) -> bytes:
@@ -57,11 +67,46 @@ def encode(event: Event) -> bytes:
 
 
 def decode(data: bytes) -> AnyEvent:
-    """The event in JSON bytes. Raises: EventUnreadable for damaged bytes and unknown types."""
+    """The event in JSON bytes. Raises: TypeUnknown; EventUnreadable for damaged bytes."""
     try:
         return _DECODER.decode(data)
     except msgspec.DecodeError as error:
+        _refuse_unknown_type(data)
         raise EventUnreadable(str(error)) from error
 
 
-__all__ = ["EVENT_TYPES", "AnyEvent", "Event", "EventUnreadable", "decode", "encode", "event_type"]
+def _refuse_unknown_type(data: bytes) -> None:
+    try:
+        kind = _TYPE_DECODER.decode(data).type
+    except msgspec.DecodeError:
+        return
+    if kind not in EVENT_TYPES:
+        raise TypeUnknown(kind)
+
+
+def check_known(kind: str, version: int | None) -> None:
+    """Whether an event said to be of this type and version can be understood; None: no version is told.
+
+    Raises: TypeUnknown, VersionUnknown.
+    """
+    known = VERSIONS.get(kind)
+    if known is None:
+        raise TypeUnknown(kind, version)
+    if version is not None and version != known:
+        raise VersionUnknown(kind, version, known)
+
+
+__all__ = [
+    "EVENT_TYPES",
+    "VERSIONS",
+    "AnyEvent",
+    "Event",
+    "EventUnknown",
+    "EventUnreadable",
+    "TypeUnknown",
+    "VersionUnknown",
+    "check_known",
+    "decode",
+    "encode",
+    "event_type",
+]

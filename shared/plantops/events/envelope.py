@@ -6,13 +6,18 @@ the payload type, carried beside them, so that anybody can read what was signed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from plantops.events.unreadable import EventUnreadable
 
 EVENT_ID = "ce-id"
 EVENT_TYPE = "ce-type"
 EVENT_SOURCE = "ce-source"
 EVENT_TIME = "ce-time"
+DATA_SCHEMA = "ce-dataschema"
+"""Type and version of the payload; a message without it is of the reader's own version."""
 SPEC_VERSION = "ce-specversion"
 CONTENT_TYPE = "content-type"
 CORRELATION = "plantops-correlation"
@@ -37,6 +42,24 @@ class Message:
     def header(self, name: str) -> str:
         """The header's text, empty where there is none."""
         return self.headers.get(name, "")
+
+
+_SCHEMA = re.compile(r"urn:plantops:event:([a-z0-9_.]+):([1-9][0-9]{0,8})")
+
+
+def data_schema(event_type: str, version: int) -> str:
+    """The name of an event's JSON Schema, for `DATA_SCHEMA`."""
+    return f"urn:plantops:event:{event_type}:{version}"
+
+
+def read_data_schema(text: str) -> tuple[str, int]:
+    """Type and version in a `DATA_SCHEMA` header. Raises: EventUnreadable when it names no event."""
+    match = _SCHEMA.fullmatch(text)
+    if match is None:
+        raise EventUnreadable(
+            f"the header {DATA_SCHEMA} says {text!r}: it must be urn:plantops:event:<type>:<version>"
+        )
+    return match[1], int(match[2])
 
 
 def payload_type(event_type: str, version: int, content: str = JSON) -> str:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from plantops.events import Event, decode, event_type, subjects
+from plantops.events import Event, EventUnreadable, check_known, decode, event_type, subjects
 from plantops.events.base import Digest, SourceName
-from plantops.events.envelope import CONTENT_TYPE, EVENT_TYPE, MSGPACK, Message
+from plantops.events.envelope import (
+    CONTENT_TYPE,
+    DATA_SCHEMA,
+    EVENT_TYPE,
+    MSGPACK,
+    Message,
+    read_data_schema,
+)
 from plantops.events.frames import FrameMalformed, decode_frame, resolve
 from plantops.events.subjects import SubjectInvalid
 from plantops.events.tags import NamedFrame, SourceDefined, TagFrame, layout_of
@@ -28,16 +35,34 @@ def read_event(stored: Stored, trust: Trust) -> tuple[Event, str]:
     """The event in a stored message and who signed it ("" where its type needs no signature).
 
     Its signer's key is the one that counted when the broker stored it. Frames come packed (`TagFrame`) or
-    named (`NamedFrame`). Raises: one of `UNUSABLE`.
+    named (`NamedFrame`). What a newer program wrote is refused before its signature is looked at.
+    Raises: EventUnknown; another one of `UNUSABLE`.
     """
+    told = refuse_unknown(stored)
     content = header(stored, CONTENT_TYPE)
     event = _decode(stored.data, is_packed=content == MSGPACK)
     kind = event_type(event)
-    told = header(stored, EVENT_TYPE)
     if told and told != kind:
         raise ValueError(f"the header says {told!r}, the payload is {kind!r}")
     message = Message(stored.subject, stored.data, stored.headers)
     return event, trust.at(stored.time_ns).believe(kind, event.version, message)
+
+
+def refuse_unknown(stored: Stored) -> str:
+    """The event type that the headers tell, "" where they tell none: such a message stays readable.
+
+    Raises: TypeUnknown, VersionUnknown; EventUnreadable when the headers contradict each other.
+    """
+    told, schema = header(stored, EVENT_TYPE), header(stored, DATA_SCHEMA)
+    if not schema:
+        if told:
+            check_known(told, None)
+        return told
+    kind, version = read_data_schema(schema)
+    if told and told != kind:
+        raise EventUnreadable(f"the header {EVENT_TYPE} says {told!r}, {DATA_SCHEMA} says {kind!r}")
+    check_known(kind, version)
+    return kind
 
 
 def _decode(data: bytes, *, is_packed: bool) -> Event:

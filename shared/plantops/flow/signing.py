@@ -11,6 +11,7 @@ from plantops.events.envelope import (
     CAUSATION,
     CONTENT_TYPE,
     CORRELATION,
+    DATA_SCHEMA,
     EVENT_ID,
     EVENT_SOURCE,
     EVENT_TIME,
@@ -20,6 +21,7 @@ from plantops.events.envelope import (
     SIGNATURE,
     SPEC_VERSION,
     Message,
+    data_schema,
     payload_type,
 )
 from plantops.events.frames import encode_frame
@@ -77,6 +79,7 @@ class Signer:
         return {
             SPEC_VERSION: "1.0",
             EVENT_TYPE: kind,
+            DATA_SCHEMA: data_schema(kind, event.version),
             EVENT_SOURCE: self.name,
             CONTENT_TYPE: content,
             SIGNATURE: detached(payload_type(kind, event.version, content), data, self.key),

@@ -43,6 +43,7 @@ from plantops.events.envelope import Message
 from plantops.events.subjects import SubjectInvalid
 from plantops.flow.bus import Bus, Reader, Stored
 from plantops.flow.dead import DeadLetters
+from plantops.flow.reading import refuse_unknown
 from plantops.flow.signing import Signer
 from plantops.flow.trust import Trust
 from plantops.policy.judge import decision_digest
@@ -330,6 +331,7 @@ class Executor:
 
 def _order(stored: Stored, trust: Trust) -> Order:
     """Raises: EventUnreadable, SubjectInvalid, TrustError."""
+    refuse_unknown(stored)
     order = decode(stored.data)
     if not isinstance(order, (CommandPermitted, SafePermitted, SimulationOrdered)):
         raise TrustError(f"{event_type(order)!r} is no order to an executor")
