@@ -19,6 +19,9 @@ PlantOpsError
 │   ├── UntrustedKey           signed, but by nobody who is trusted here
 │   └── PolicyRejected         a policy document is unsigned, expired, rolled back or wrong
 ├── IntegrityError             the ledger or a stored file is damaged: stop using it, call a person
+├── StorageError               a file of ours cannot be written now, and is not damaged
+│   ├── StorageFull            the disk is full: make room, it is tried again
+│   └── StorageBusy            another process has the file: stop that one
 └── Refused                    a person's request was refused; the reason is for that person
 
 The text is for people: what happened, to what, what to do. Programs read the fields.
@@ -156,6 +159,24 @@ class IntegrityError(PlantOpsError):
     def __init__(self, message: str, *, path: str = "") -> None:
         super().__init__(message)
         self.path = path
+
+
+class StorageError(PlantOpsError):
+    """A file of ours cannot be used at the moment; what it holds is whole. `path` names it."""
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class StorageFull(StorageError):
+    """The disk is full; nothing of the last write is stored."""
+
+    retryable = True
+
+
+class StorageBusy(StorageError):
+    """Another process has the file open and owns it."""
 
 
 class Refused(PlantOpsError):
