@@ -52,10 +52,12 @@ format: $(STAMP)
 	@$(BIN)/ruff format services shared tests
 	@$(BIN)/ruff check --fix services shared tests
 
-# The lock names versions and hashes, and no index.
+# The locks name versions and hashes, and no index. All of them agree: the others are parts of the first.
+COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock: $(STAMP)
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--group dev pyproject.toml -o requirements.txt
+	@$(COMPILE) --group dev pyproject.toml -o requirements.txt
+	@$(COMPILE) --constraint requirements.txt pyproject.toml -o requirements-run.txt
+	@$(COMPILE) --constraint requirements.txt --group build -o requirements-build.txt
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
