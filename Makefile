@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= python3
 SHELL := /bin/bash
 
-.PHONY: help demo test check bench chaos format lock clean
+.PHONY: help demo test check bench chaos schemas format lock clean
 
 help:
 	@echo "make demo    a story on the simulated plant, under a minute"
@@ -13,6 +13,7 @@ help:
 	@echo "make check   style, types, import rules, layout"
 	@echo "make bench   the figures, as a table and as bench.json"
 	@echo "make chaos   kill everything at random for some minutes"
+	@echo "make schemas write schemas/ anew from the code"
 
 # uv installs in seconds; where it cannot be had, pip does the same more slowly.
 $(STAMP): requirements.txt pyproject.toml
@@ -47,6 +48,9 @@ bench: $(STAMP)
 
 chaos: $(STAMP)
 	@$(BIN)/python -m pytest -m chaos -p no:xdist $(ARGS)
+
+schemas: $(STAMP)
+	@$(BIN)/python -m plantops.schemas $(ARGS)
 
 format: $(STAMP)
 	@$(BIN)/ruff format services shared tests

@@ -174,6 +174,18 @@ def test_another_version_is_refused_plainly_and_before_its_signature() -> None:
     assert (refused.value.type, refused.value.version, refused.value.known) == ("source.up", 3, 1)
 
 
+def test_an_older_version_that_a_class_also_reads_is_read_and_its_signature_is_that_of_its_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old = came()
+    monkeypatch.setattr(SourceUp, "version", 2)
+    monkeypatch.setattr(SourceUp, "also_reads", (1,))
+    assert read_event(old, Verified()) == (came_up("press", 1), "press")
+    relabelled = {**old.headers, DATA_SCHEMA: "urn:plantops:event:source.up:2"}
+    with pytest.raises(TrustError):
+        read_event(replace(old, headers=relabelled), Verified())
+
+
 def test_another_version_of_a_packed_frame_is_refused_before_its_bytes_are_read() -> None:
     packed = SIGNER.frame_message("tag.demo.press", frame())
     headers = {**packed.headers, DATA_SCHEMA: "urn:plantops:event:tag.frame:2"}

@@ -45,11 +45,8 @@ AnyEvent: TypeAlias = (
 
 EVENT_TYPES: dict[str, type[Event]] = {event_type(kind): kind for kind in get_args(AnyEvent)}
 
-VERSIONS: dict[str, int] = {
-    **{name: kind.version for name, kind in EVENT_TYPES.items()},
-    event_type(tags.TagFrame): tags.TagFrame.version,
-}
-"""The version of every event type that this program writes and reads, tag frames among them."""
+ALL_TYPES: dict[str, type[Event]] = {**EVENT_TYPES, event_type(tags.TagFrame): tags.TagFrame}
+"""Every event type that this program writes and reads, tag frames among them."""
 
 _DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
@@ -89,16 +86,16 @@ def check_known(kind: str, version: int | None) -> None:
 
     Raises: TypeUnknown, VersionUnknown.
     """
-    known = VERSIONS.get(kind)
+    known = ALL_TYPES.get(kind)
     if known is None:
         raise TypeUnknown(kind, version)
-    if version is not None and version != known:
-        raise VersionUnknown(kind, version, known)
+    if version is not None and version != known.version and version not in known.also_reads:
+        raise VersionUnknown(kind, version, known.version)
 
 
 __all__ = [
+    "ALL_TYPES",
     "EVENT_TYPES",
-    "VERSIONS",
     "AnyEvent",
     "Event",
     "EventUnknown",

@@ -33,10 +33,13 @@ class Event(Record, frozen=True, kw_only=True, tag_field="type"):
     """A fact, in the past tense, with one meaning for ever.
 
     `tag` (the stable string in the field `type`) never follows a rename of the class. A new meaning
-    is a new `version`, and the bytes of the old one stay readable.
+    is a new `version`, and the bytes of the old one stay readable: `also_reads` are the older versions whose
+    bytes decode into this class with their own meaning. Where that cannot be, the old class stays beside a
+    new type (`schemas/COMPAT.md`).
     """
 
     version: ClassVar[int] = 1
+    also_reads: ClassVar[tuple[int, ...]] = ()
 
 
 def event_type(event: Event | type[Event]) -> str:

@@ -38,31 +38,32 @@ def read_event(stored: Stored, trust: Trust) -> tuple[Event, str]:
     named (`NamedFrame`). What a newer program wrote is refused before its signature is looked at.
     Raises: EventUnknown; another one of `UNUSABLE`.
     """
-    told = refuse_unknown(stored)
+    told, version = refuse_unknown(stored)
     content = header(stored, CONTENT_TYPE)
     event = _decode(stored.data, is_packed=content == MSGPACK)
     kind = event_type(event)
     if told and told != kind:
         raise ValueError(f"the header says {told!r}, the payload is {kind!r}")
     message = Message(stored.subject, stored.data, stored.headers)
-    return event, trust.at(stored.time_ns).believe(kind, event.version, message)
+    return event, trust.at(stored.time_ns).believe(kind, version or event.version, message)
 
 
-def refuse_unknown(stored: Stored) -> str:
-    """The event type that the headers tell, "" where they tell none: such a message stays readable.
+def refuse_unknown(stored: Stored) -> tuple[str, int]:
+    """Event type and version that the headers tell, "" and 0 where they do not: that stays readable.
 
+    What they tell is not signed itself, but the signature is bound to both.
     Raises: TypeUnknown, VersionUnknown; EventUnreadable when the headers contradict each other.
     """
     told, schema = header(stored, EVENT_TYPE), header(stored, DATA_SCHEMA)
     if not schema:
         if told:
             check_known(told, None)
-        return told
+        return told, 0
     kind, version = read_data_schema(schema)
     if told and told != kind:
         raise EventUnreadable(f"the header {EVENT_TYPE} says {told!r}, {DATA_SCHEMA} says {kind!r}")
     check_known(kind, version)
-    return kind
+    return kind, version
 
 
 def _decode(data: bytes, *, is_packed: bool) -> Event:
