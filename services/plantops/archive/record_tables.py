@@ -104,6 +104,7 @@ CHECKPOINT: Final = Table(
         needs("note", "VARCHAR", "the exact C2SP signed note"),
     ),
     key=("sequence",),
+    origin="derived",
 )
 
 
