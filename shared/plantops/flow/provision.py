@@ -101,7 +101,9 @@ class _Provisioner:
         wanted = [stream for stream in streams(settings) if stream.account == account]
         wanted += [snapshots(s.name, account, replicas=settings.replicas) for s in own if s.snapshots]
         consumers = [
-            (reads, _consumer(consumer_name(spec.name, reads), reads)) for spec in own for reads in spec.reads
+            (reads, consumer_config(consumer_name(spec.name, reads), reads))
+            for spec in own
+            for reads in spec.reads
         ]
         _check_names(wanted, consumers)
         await self._refuse_strangers({stream.name for stream in wanted}, own)
@@ -202,7 +204,8 @@ class _Provisioner:
         raise SettingsError(f"the broker refused {subject}: {failure.get('description')}", setting=subject)
 
 
-def _consumer(name: str, reads: Reads) -> Json:
+def consumer_config(name: str, reads: Reads) -> Json:
+    """The durable as the JetStream API takes it. Raises: SettingsError for an unknown kind."""
     if reads.kind not in ("fold", "effect"):
         raise SettingsError(f"consumer {name}: kind {reads.kind!r} is neither fold nor effect", setting=name)
     is_fold = reads.kind == "fold"
