@@ -152,6 +152,13 @@ def test_bytes_that_are_no_text_are_unreadable() -> None:
         entry_of(damaged, event, "gate")
 
 
+def test_a_header_that_is_no_text_is_unreadable() -> None:
+    event = example_of(CommandCancelled)
+    strange = Stored("COMMANDS", 1, "cmd.demo.x.gate.abc", encode(event), AT_NS, {CAUSATION: "a\udcff"})
+    with pytest.raises(EventUnreadable, match=CAUSATION):
+        entry_of(strange, event, "gate")
+
+
 @pytest.mark.parametrize(
     ("change", "error"),
     [
@@ -193,7 +200,7 @@ def test_a_number_that_fits_no_column_is_refused_by_name() -> None:
     gap = example_of(GapRecorded)
     huge = msgspec.structs.replace(gap, samples=2**63)
     with pytest.raises(EventUnreadable, match=r"gap\.samples"):
-        list(derived(entry("SOURCES", huge)))
+        entry("SOURCES", huge)
 
 
 def test_a_time_without_a_zone_is_utc() -> None:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from plantops.archive.batch import Row
-from plantops.archive.entries import Entry, micros
+from plantops.archive.entry import Entry, micros
 from plantops.events.base import Scalar, encode_json
 from plantops.events.commands import (
     FINAL,
@@ -108,6 +108,7 @@ def step_rows(entry: Entry, event: object) -> Iterator[Named]:
             entry.signer or _writer(entry.subject),
             isinstance(event, FINAL),
             reason_of(event),
+            event.person if isinstance(event, ApprovalAccepted | ApprovalRefused) else "",
             event.window_ms if isinstance(event, CommandExecuted) else None,
         ),
     )

@@ -43,6 +43,7 @@ STEP: Final = Table(
         needs("writer", "VARCHAR", "gate, or the executor"),
         needs("is_final", "BOOLEAN"),
         needs("reason", "VARCHAR", "in words, empty where there is nothing to say"),
+        needs("person", "VARCHAR", "whose approval it counts or refuses, else empty"),
         Column("window_ms", "DOUBLE", "of an executed one: from the last judged read to the first write"),
     ),
     key=("sequence",),

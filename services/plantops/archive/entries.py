@@ -1,70 +1,53 @@
-"""An event with its place in the log: what the table `event` keeps, and derived tables follow from."""
+"""Entries from stored messages, and to and from rows of the table `event`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final
+from datetime import datetime
 
 from plantops.archive.batch import Row
+from plantops.archive.entry import Entry, checked, micros
+from plantops.archive.journal import derived
 from plantops.archive.record_tables import EVENT
-from plantops.archive.table import SqlType, Table
 from plantops.events import AnyEvent, Event, EventUnreadable, check_known, decode, event_type
-from plantops.events.base import to_nanoseconds
 from plantops.events.envelope import CAUSATION, CORRELATION, DATA_SCHEMA, EVENT_ID, read_data_schema
 from plantops.flow.bus import Stored
 from plantops.flow.reading import header
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """`stored_at` counts microseconds since 1970; `body` is the exact JSON text that `event` came from.
-
-    `signer` is whose signature was verified, `causation` and `correlation` are what unsigned headers say.
-    """
-
-    stream: str
-    sequence: int
-    stored_at: int
-    subject: str
-    type: str
-    version: int
-    id: str
-    signer: str
-    causation: str
-    correlation: str
-    command: str
-    body: str
-    event: Event
-
-
 def entry_of(stored: Stored, event: Event, signer: str) -> Entry:
-    """The entry of a message that `read_event` has read. Raises: EventUnreadable for what is no text."""
+    """The entry of a message that `read_event` has read; its rows can be made.
+
+    Raises: EventUnreadable when payload or headers are no text, or a number fits no column: JSON knows no
+    bound, and one event must not stop a whole batch.
+    """
     schema = header(stored, DATA_SCHEMA)
     try:
         body = stored.data.decode()
     except UnicodeDecodeError as error:
         raise EventUnreadable(f"the payload is no UTF-8 text: {error}") from error
-    return Entry(
+    entry = Entry(
         stream=stored.stream,
         sequence=stored.sequence,
         stored_at=stored.time_ns // 1000,
         subject=stored.subject,
         type=event_type(event),
         version=read_data_schema(schema)[1] if schema else event.version,
-        id=header(stored, EVENT_ID) or f"{stored.stream}.{stored.sequence}",
+        id=_told(stored, EVENT_ID) or f"{stored.stream}.{stored.sequence}",
         signer=signer,
-        causation=header(stored, CAUSATION),
-        correlation=header(stored, CORRELATION),
+        causation=_told(stored, CAUSATION),
+        correlation=_told(stored, CORRELATION),
         command=_command(event),
         body=body,
         event=event,
     )
+    for _row in (entry_row(entry), *derived(entry)):
+        pass  # each is checked as it is made
+    return entry
 
 
 def entry_row(entry: Entry) -> Row:
-    """The row of table `event`. Raises: EventUnreadable when a number fits no column."""
+    """The row of table `event`."""
     return checked(
         EVENT,
         (
@@ -113,32 +96,11 @@ def entry_from_row(row: Sequence[object]) -> Entry:
     )
 
 
-def micros(moment: datetime) -> int:
-    """Microseconds since 1970. A time on the wire that names no zone is UTC, as all times there are."""
-    return to_nanoseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC)) // 1000
-
-
-_BOUNDS: Final[dict[SqlType, tuple[int, int]]] = {
-    "BIGINT": (-(2**63), 2**63 - 1),
-    "INTEGER": (-(2**31), 2**31 - 1),
-    "TIMESTAMP": (-(2**63), 2**63 - 1),
-    "USMALLINT": (0, 2**16 - 1),
-    "UTINYINT": (0, 2**8 - 1),
-}
-
-
-def checked(table: Table, row: Row) -> Row:
-    """`row`, whose integers fit their columns: JSON knows no bound, and one number must not stop a batch.
-
-    Raises: EventUnreadable naming the column.
-    """
-    for column, value in zip(table.columns, row, strict=True):
-        bounds = _BOUNDS.get(column.type)
-        if bounds and isinstance(value, int) and not bounds[0] <= value <= bounds[1]:
-            raise EventUnreadable(
-                f"{table.name}.{column.name} is {value}: it must be {bounds[0]} to {bounds[1]}"
-            )
-    return row
+def _told(stored: Stored, name: str) -> str:
+    text: object = header(stored, name)  # the client's parser gives other objects for what is no ASCII
+    if isinstance(text, str) and text.isascii():
+        return text
+    raise EventUnreadable(f"the header {name} is no plain text: {text!r}")
 
 
 def _command(event: Event) -> str:
@@ -152,3 +114,6 @@ def _integer(value: object) -> int:
     if isinstance(value, int):
         return value
     raise EventUnreadable(f"{value!r} is no integer")
+
+
+__all__ = ["Entry", "entry_from_row", "entry_of", "entry_row"]

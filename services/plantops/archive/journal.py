@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from plantops.archive.command_rows import Named, approval_rows, intent_rows, policy_rows, step_rows
-from plantops.archive.entries import Entry, checked
+from plantops.archive.entry import Entry, checked
 from plantops.archive.tables import TABLES
 from plantops.events import Event, commands, event_type, operations, tags
 from plantops.events.operations import CheckpointRefused, CheckpointSigned
@@ -33,7 +33,7 @@ def derived(entry: Entry) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Table and row, for all derived tables; the same rows for the same entry, in the same order.
 
     A type on a stream that is not its own has no rows: `sequence` is unique within one stream only.
-    Raises: EventUnreadable when a number in the event fits no column; take all rows before keeping one.
+    What `entries.entry_of` gave raises nothing. Raises: EventUnreadable when a number fits no column.
     """
     for name, row in _rows(entry):
         yield name, checked(TABLES[name], row)
