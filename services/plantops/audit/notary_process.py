@@ -159,6 +159,7 @@ class NotaryProcess:
         self._last, self._is_known = noted.sequence, True
         self._saved_size = restored
         self.notary = notary
+        self.context.ready()
         log.info("notary.started", size=notary.size, origin=notary.origin, findings=notary.findings)
 
     async def _state(self, notary: Notary) -> StreamState:

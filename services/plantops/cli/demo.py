@@ -15,14 +15,15 @@ import typer
 
 from plantops.cli.output import JsonLines, Voice, safe, working
 from plantops.cli.session import run, session_of
-from plantops.cli.story import Story
+from plantops.cli.story import Ground, Story
 from plantops.cli.up import started
+from plantops.deployment.broker import broker_url
 from plantops.deployment.initialise import initialise
 from plantops.deployment.runtime_file import read_running
 from plantops.deployment.signals import stop_on_signals
 from plantops.deployment.site import Site, load_site
 from plantops.deployment.supervisor import Supervisor
-from plantops.runtime.errors import PlantOpsError, Refused
+from plantops.runtime.errors import PlantOpsError, Refused, SettingsError
 from plantops.runtime.log import configure_logging
 
 PEOPLE = ("alice", "bob", "carol")
@@ -35,6 +36,17 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the site folder afterwards.")] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="Tell it on the demo site in this folder, which runs already."),
+    ] = None,
+    plant: Annotated[
+        str,
+        typer.Option(
+            envvar="PLANTOPS_PLANT",
+            help="HOST:PORT of that site's plant control (default: as the site says, on this host).",
+        ),
+    ] = "",
     json: JsonLines = False,
 ) -> None:
     """Tell a newcomer what PlantOps does, on real protocols and a real broker.
@@ -46,12 +58,15 @@ def demo(
     folder = Path(tempfile.mkdtemp(prefix="plantops-demo-"))
     begun = time.monotonic()
     try:
-        run(_demo(folder / "site", voice))
+        if against is None:
+            run(_demo(folder / "site", voice))
+        else:
+            run(_against(against, plant, folder / "export", voice))
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
     took = time.monotonic() - begun
-    if keep:
+    if keep and against is None:
         place = safe(str(folder / "site"))
         voice.say(f"\nThe site is in {place}: try `plantops up --folder {place}`.", event="kept")
     voice.say(
@@ -73,7 +88,7 @@ async def _demo(folder: Path, voice: Voice) -> None:
         with working("starting broker, simulated plant and processes…", quiet=voice.json):
             is_up = await started(supervisor, work, stopping)
         if is_up:
-            await _tell(site, voice, work, stopping)
+            await _tell(site, _own_ground(site), voice, work, stopping)
     finally:
         was_asked = stopping.is_set()
         stopping.set()
@@ -83,17 +98,59 @@ async def _demo(folder: Path, voice: Voice) -> None:
         raise KeyboardInterrupt
 
 
+async def _against(folder: Path, plant: str, export: Path, voice: Voice) -> None:
+    """The story on a site that somebody else started, and goes on running."""
+    stopping = asyncio.Event()
+    stop_on_signals(stopping)
+    site = await asyncio.to_thread(load_site, folder)
+    configure_logging("demo", "error")
+    host, port = _control_of(site, plant)
+    endless = asyncio.create_task(asyncio.Event().wait(), name="the site of somebody else")
+    try:
+        await _tell(site, Ground(broker_url(site), host, port, export), voice, endless, stopping)
+    finally:
+        endless.cancel()
+    if stopping.is_set():
+        raise KeyboardInterrupt
+
+
+def _control_of(site: Site, plant: str) -> tuple[str, int]:
+    """Host and port of the plant's control. Raises: SettingsError."""
+    host, _, port = plant.rpartition(":")
+    if plant and not (host and port.isdecimal()):
+        raise SettingsError(f"--plant is {plant!r}: write HOST:PORT", setting="plant")
+    if plant:
+        return host, int(port)
+    running = read_running(site.folder)
+    simulation = running.simulation if running else None
+    found = simulation.control if simulation else site.settings.simulation.control_port
+    if not found:
+        raise SettingsError(
+            f"{site.folder.settings} does not say where the simulated plant is controlled: give --plant "
+            "HOST:PORT; the story needs a plant that can fail",
+            setting="simulation.control_port",
+        )
+    return "127.0.0.1", found
+
+
 def _made(folder: Path) -> Site:
     initialise(folder)
     return load_site(folder)
 
 
-async def _tell(site: Site, voice: Voice, work: asyncio.Task[None], stopping: asyncio.Event) -> None:
+def _own_ground(site: Site) -> Ground:
     running = read_running(site.folder)
     assert running is not None
+    assert running.simulation is not None
+    return Ground(running.url, "127.0.0.1", running.simulation.control, site.folder.root / "export")
+
+
+async def _tell(
+    site: Site, ground: Ground, voice: Voice, work: asyncio.Task[Any], stopping: asyncio.Event
+) -> None:
     async with AsyncExitStack() as stack:
         people = {name: await stack.enter_async_context(session_of(site, name)) for name in PEOPLE}
-        story = Story(site, people, running, voice)
+        story = Story(site, people, ground, voice)
         for number, (title, step) in enumerate(story.steps(), 1):
             voice.say(f"\n[bold cyan]{number}. {title}[/]", event="title", number=number, title=title)
             try:
@@ -108,7 +165,7 @@ async def _tell(site: Site, voice: Voice, work: asyncio.Task[None], stopping: as
                 return
 
 
-async def _first(work: asyncio.Task[None], step: Awaitable[None], stopping: asyncio.Event) -> None:
+async def _first(work: asyncio.Task[Any], step: Awaitable[None], stopping: asyncio.Event) -> None:
     """Do a step while the site runs, or until somebody stops it.
 
     Raises: what ended the site, or the step's own error.

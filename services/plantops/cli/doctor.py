@@ -16,11 +16,10 @@ import typer
 
 from plantops.cli.output import DEMO_FOLDER, Folder, Json, out, print_json, safe, working
 from plantops.cli.session import run
-from plantops.deployment.broker import broker_url
+from plantops.deployment.broker import broker_url, connect
 from plantops.deployment.readiness import Check, Grade, readiness
 from plantops.deployment.runtime_file import read_running
 from plantops.deployment.site import Site, load_site
-from plantops.flow.jetstream import JetStreamBus
 from plantops.flow.server import find_binary
 from plantops.runtime.errors import PlantOpsError, Refused
 from plantops.runtime.nkey import NKey
@@ -132,7 +131,7 @@ async def _broker(site: Site) -> Check:
         return Check("broker", "warn", "no person's keys are here to try it with", "plantops identity new")
     login = NKey.load(people[0] / "login.nk")
     try:
-        bus = await JetStreamBus.connect(broker_url(site), people[0].name, seed=login.seed, wait=3.0)
+        bus = await connect(site, people[0].name, login, wait=3.0)
     except PlantOpsError as error:
         return Check(
             "broker", "bad", str(error), "is it running, and does its configuration know this login?"

@@ -19,6 +19,10 @@ def register(app: typer.Typer) -> None:
 def init(
     folder: Annotated[Path, typer.Argument(help="Where the site shall live; must hold none yet.")],
     site: Annotated[str, typer.Option(help="Its name: letters, digits, '-' and '_'.")] = "demo",
+    compose: Annotated[
+        bool,
+        typer.Option("--compose", help="For compose.yaml: its addresses and the secrets of its services."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Make a site: files, a folder of keys per process, a first policy.
@@ -27,7 +31,7 @@ def init(
     policy office and of the provisioners are in its office/ folder, which belongs off the running host.
     """
     with working("making the site…", quiet=json):
-        made = initialise(folder, site=site)
+        made = initialise(folder, site=site, compose=compose)
     if json:
         print_json(
             {"folder": str(folder), "site": site, "identities": made.identities, "people": made.people}
@@ -35,4 +39,7 @@ def init(
         return
     out.print(f"Made site [bold]{site}[/] in {folder}: {made.identities} identities.")
     out.print(f"Move {folder / 'office'} off this machine before it runs anything real.")
-    out.print(f"Next: edit plantops.toml, sources/ and model.toml, then `plantops up --folder {folder}`.")
+    if compose:
+        out.print("Next: `docker compose up --wait`; docs/guides/compose.md says what stands where.")
+    else:
+        out.print(f"Next: edit plantops.toml, sources/ and model.toml, then `plantops up --folder {folder}`.")

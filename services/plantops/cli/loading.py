@@ -33,6 +33,14 @@ ENTRIES: Final = {
             "init": ("initialise", "Make a site: files, a folder of keys per process, a first policy."),
             "doctor": ("doctor", "Check the installation, the site folder, the disk and what runs."),
             "run": ("running", "Run single processes of a site in the foreground."),
+            "provision": (
+                "provisioning",
+                "Make streams and consumers on the site's broker, and publish the signed policy.",
+            ),
+            "nats-config": (
+                "provisioning",
+                "Write the configuration of a NATS server of your own: accounts, logins, rights.",
+            ),
         },
     ),
     **_entries(

@@ -10,9 +10,9 @@ import msgspec
 from plantops.runtime.errors import Refused
 
 
-async def tell_plant(port: int, request: dict[str, Any]) -> dict[str, Any]:
+async def tell_plant(port: int, request: dict[str, Any], host: str = "127.0.0.1") -> dict[str, Any]:
     """One request, one answer: the plant's state. Raises: Refused when the plant says no."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(msgspec.json.encode(request) + b"\n")
         await writer.drain()

@@ -10,7 +10,7 @@ import typer
 
 from plantops.cli.output import DEMO_FOLDER, Folder, Json, out, print_json, safe, table, working
 from plantops.cli.session import CONNECT_SECONDS, run
-from plantops.deployment.broker import broker_url
+from plantops.deployment.broker import connect
 from plantops.deployment.folder import Identity
 from plantops.deployment.identities import POLICY_OFFICE
 from plantops.deployment.place import load_place
@@ -23,7 +23,6 @@ from plantops.deployment.policies import (
 )
 from plantops.deployment.readiness import judged
 from plantops.deployment.site import load_site
-from plantops.flow.jetstream import JetStreamBus
 from plantops.flow.signing import Signer
 from plantops.ledger.keys import SigningKey
 from plantops.policy.document import Policy
@@ -156,8 +155,7 @@ async def _activate(folder: Path) -> tuple[int, bool]:
     if check.grade == "bad":
         raise SettingsError(f"{check.found}: {check.advice}")
     office = Identity(site.folder.office / POLICY_OFFICE)
-    seed = NKey.load(office.login).seed
-    bus = await JetStreamBus.connect(broker_url(site), POLICY_OFFICE, seed=seed, wait=CONNECT_SECONDS)
+    bus = await connect(site, POLICY_OFFICE, NKey.load(office.login), wait=CONNECT_SECONDS)
     try:
         signer = Signer(POLICY_OFFICE, SigningKey.load(office.signing))
         return verified.policy.revision, await publish_policy(bus, signer, site.folder)

@@ -26,6 +26,13 @@ def register(app: typer.Typer) -> None:
 def run(
     processes: Annotated[list[str], typer.Argument(help="Names such as gate, twin, adapter-plc1.")],
     folder: Folder = DEMO_FOLDER,
+    heartbeat: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="PLANTOPS_HEARTBEAT",
+            help="A file that is renewed every second while all of them are connected, restored and at work.",
+        ),
+    ] = None,
     json: JsonLines = False,
 ) -> None:
     """Run single processes of a site in the foreground.
@@ -33,10 +40,10 @@ def run(
     Each has its own keys and connection; the broker must run, with its streams made by `plantops up` or by
     the provisioner. Logs go to standard error. Ctrl-C stops them in good order.
     """
-    run_work(_run(processes, folder, Voice(json=json)))
+    run_work(_run(processes, folder, heartbeat, Voice(json=json)))
 
 
-async def _run(processes: list[str], folder: Path, voice: Voice) -> None:
+async def _run(processes: list[str], folder: Path, heartbeat: Path | None, voice: Voice) -> None:
     site = load_site(folder)
     there = process_names(site)
     for name in processes:
@@ -47,5 +54,5 @@ async def _run(processes: list[str], folder: Path, voice: Voice) -> None:
     stop_on_signals(stopping)
     names = ", ".join(processes)
     voice.say(f"running {names}", event="running", processes=processes)
-    await Runner(site, stopping).run(processes)
+    await Runner(site, stopping, heartbeat).run(processes)
     voice.say("stopped", event="stopped")

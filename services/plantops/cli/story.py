@@ -6,6 +6,8 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from plantops.cli.approvals import give
@@ -15,7 +17,6 @@ from plantops.cli.output import Voice, quality_text, safe, shown, working
 from plantops.cli.plant_control import tell_plant
 from plantops.cli.proofs import export_and_damage, verify_all
 from plantops.cli.session import Session
-from plantops.deployment.runtime_file import Running
 from plantops.deployment.site import Site
 from plantops.events.base import Scalar, TagName
 from plantops.events.commands import ApprovalRefused
@@ -33,9 +34,10 @@ from plantops.runtime.errors import PlantOpsError, Refused
 PATIENCE_SECONDS = 20.0
 # What `nats pub` does, in a program that knows nothing of PlantOps.
 PLAIN_CLIENT = """
-import asyncio, sys, nats
-async def main(url, seed, subject, text):
-    client = await nats.connect(url, nkeys_seed=seed)
+import asyncio, ssl, sys, nats
+async def main(url, seed, subject, text, ca):
+    tls = ssl.create_default_context(cafile=ca) if ca else None
+    client = await nats.connect(url, nkeys_seed=seed, tls=tls)
     await client.publish(subject, text.encode())
     await client.flush()
     await client.close()
@@ -45,11 +47,21 @@ asyncio.run(main(*sys.argv[1:]))
 Step = Callable[[], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where the story is played: broker, the simulated plant's control port, a folder for its export."""
+
+    url: str
+    plant_host: str
+    plant_port: int
+    export: Path
+
+
 class Story:
     """Alice operates, Bob supervises, Carol watches."""
 
-    def __init__(self, site: Site, people: Mapping[str, Session], running: Running, voice: Voice) -> None:
-        self._site, self._running, self._voice = site, running, voice
+    def __init__(self, site: Site, people: Mapping[str, Session], ground: Ground, voice: Voice) -> None:
+        self._site, self._ground, self._voice = site, ground, voice
         self._say = voice.say
         self.alice, self.bob, self.carol = people["alice"], people["bob"], people["carol"]
 
@@ -144,8 +156,10 @@ class Story:
         self._say(f"  nats pub {subject} '{safe(text)}'")
         before = await self._newest()
         seed = self._site.folder.identity("alice", person=True).login
+        ca = self._site.settings.broker.ca
+        authority = str(self._site.folder.root / ca) if ca else ""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", PLAIN_CLIENT, self._running.url, str(seed), subject, text
+            sys.executable, "-c", PLAIN_CLIENT, self._ground.url, str(seed), subject, text, authority
         )
         if await process.wait() != 0:
             raise Refused("the plain client could not publish", reason="demo")
@@ -157,8 +171,7 @@ class Story:
     async def proof(self) -> None:
         """From the log itself, with nothing but files and public keys."""
         await verify_all(self._site, self._voice)
-        export = self._site.folder.root / "export"
-        await export_and_damage(self._site, export, self._voice)
+        await export_and_damage(self._site, self._ground.export, self._voice)
 
     async def _ask(
         self,
@@ -249,8 +262,7 @@ class Story:
         self._say(f"  {tag.tag} = {safe(shown(tag.value))}{unit} [{quality.style}]{quality.plain}[/]")
 
     async def _plant(self, request: dict[str, Any]) -> None:
-        assert self._running.simulation is not None
-        await tell_plant(self._running.simulation.control, request)
+        await tell_plant(self._ground.plant_port, request, self._ground.plant_host)
 
 
 def _number(tag: TagState) -> float:

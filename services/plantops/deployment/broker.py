@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ssl import SSLContext
 
 from plantops.deployment.place import Place
 from plantops.deployment.runtime_file import read_running
 from plantops.flow.jetstream import JetStreamBus
+from plantops.flow.tls import client_context
 from plantops.runtime.errors import BrokerError, SettingsError
 from plantops.runtime.nkey import NKey
 
@@ -25,6 +27,12 @@ def broker_url(site: Place) -> str:
     return running.url
 
 
+def broker_tls(site: Place, url: str) -> SSLContext | None:
+    """Whom to trust as the broker at `url`. Raises: SettingsError when `broker.ca` cannot be used."""
+    ca = site.settings.broker.ca
+    return client_context(url, site.folder.root / ca if ca else None)
+
+
 async def connect(
     site: Place,
     name: str,
@@ -32,6 +40,13 @@ async def connect(
     *,
     on_fatal: Callable[[BrokerError], None] | None = None,
     wait: float = CONNECT_SECONDS,
+    url: str = "",
 ) -> JetStreamBus:
-    """Log in within `wait` seconds. Raises: BrokerUnavailable, SettingsError."""
-    return await JetStreamBus.connect(broker_url(site), name, seed=key.seed, wait=wait, on_fatal=on_fatal)
+    """Log in within `wait` seconds at `url`, or where the site says.
+
+    Raises: BrokerUnavailable, SettingsError.
+    """
+    url = url or broker_url(site)
+    return await JetStreamBus.connect(
+        url, name, seed=key.seed, wait=wait, on_fatal=on_fatal, tls=broker_tls(site, url)
+    )

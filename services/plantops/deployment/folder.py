@@ -2,6 +2,7 @@
 
 plantops.toml, model.toml, sources/*.toml     what a person writes
 policy/{root.json,policy.json,policy.dsse}    trust root, document, signed envelope
+policy/provisioners.json                      public keys of the two provisioners
 keys/<process>/{login.nk,signing.key}         one folder per process: mounted alone, 0700
 people/<name>/{login.nk,signing.key}          what a person holds; made by `identity new`
 office/                                       policy root key and provisioners: off the running host
@@ -36,6 +37,10 @@ class SiteFolder:
     @property
     def policy_envelope(self) -> Path:
         return self.root / "policy" / "policy.dsse"
+
+    @property
+    def provisioners(self) -> Path:
+        return self.root / "policy" / "provisioners.json"
 
     @property
     def office(self) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from plantops.adapters.host.process import spec
 from plantops.audit.specs import auditor_spec, notary_spec
 from plantops.deployment.folder import SiteFolder
@@ -13,6 +15,7 @@ from plantops.flow.declaration import ClientSpec, ProcessSpec, Writes
 from plantops.gate.process import gate_spec
 from plantops.policy.document import Policy
 from plantops.runtime.nkey import NKey
+from plantops.runtime.errors import SettingsError
 from plantops.timer.process import timer_spec
 from plantops.twin.process import twin_spec
 
@@ -71,8 +74,8 @@ def logins(site: Site, policy: Policy) -> Logins:
         processes=specs,
         clients=clients,
         keys={each.name: _public(folder, each.name, policy) for each in specs},
-        plant_provisioner=NKey.load(folder.office / f"{PLANT_PROVISIONER}.nk").public,
-        audit_provisioner=NKey.load(folder.office / f"{AUDIT_PROVISIONER}.nk").public,
+        plant_provisioner=_provisioner(folder, PLANT_PROVISIONER),
+        audit_provisioner=_provisioner(folder, AUDIT_PROVISIONER),
     )
 
 
@@ -81,3 +84,25 @@ def _public(folder: SiteFolder, process: str, policy: Policy) -> str:
     if principal is not None and principal.logins:
         return principal.logins[0]
     return NKey.load(folder.identity(process).login).public
+def _provisioner(folder: SiteFolder, name: str) -> str:
+    """Its public key: from the office where that is here, else as it was told to the rest of the world."""
+    key = folder.office / f"{name}.nk"
+    if key.exists() or not folder.provisioners.exists():
+        return NKey.load(key).public
+    try:
+        told = msgspec.json.decode(folder.provisioners.read_bytes(), type=dict[str, str])
+        return told[name]
+    except (OSError, msgspec.DecodeError, KeyError) as error:
+        raise SettingsError(
+            f"{folder.provisioners} names no public key of {name}: restore it, or write it again with the "
+            "office folder at hand"
+        ) from error
+
+
+def tell_provisioners(folder: SiteFolder) -> None:
+    """Write the provisioners' public keys beside the policy: a broker is configured without the office."""
+    names = (PLANT_PROVISIONER, AUDIT_PROVISIONER)
+    keys = {name: NKey.load(folder.office / f"{name}.nk").public for name in names}
+    folder.provisioners.write_bytes(msgspec.json.format(msgspec.json.encode(keys), indent=2) + b"\n")
+
+

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
 
+from plantops.deployment.compose_site import lay_out
 from plantops.deployment.folder import Identity, SiteFolder
 from plantops.deployment.identities import (
     AUDIT_PROVISIONER,
@@ -21,6 +22,7 @@ from plantops.deployment.identities import (
     is_office,
     process_specs,
     role_of,
+    tell_provisioners,
 )
 from plantops.deployment.policies import sign_policy, write_policy
 from plantops.deployment.secret_store import PASSPHRASE_FILE
@@ -62,8 +64,12 @@ class Made:
     people: tuple[str, ...]
 
 
-def initialise(root: Path, *, site: str = "demo", on_step: Step = lambda _text: None) -> Made:
+def initialise(
+    root: Path, *, site: str = "demo", compose: bool = False, on_step: Step = lambda _text: None
+) -> Made:
     """A complete site that `plantops up` can start: the demo plant under the name `site`.
+
+    With `compose` it is one that compose.yaml can start instead (`compose_site`).
 
     Raises: SettingsError when the folder already holds a site, or the name cannot be one.
     """
@@ -76,9 +82,12 @@ def initialise(root: Path, *, site: str = "demo", on_step: Step = lambda _text: 
     root.chmod(0o700)
     on_step("files")
     _copy_files(folder, site)
+    if compose:
+        lay_out(folder)
     loaded = load_site(root)
     on_step("keys")
     principals = _make_keys(folder, loaded)
+    tell_provisioners(folder)
     principals |= _make_people(folder) if site == "demo" else {}
     on_step("policy")
     policy = first_policy(loaded, principals, demo=site == "demo")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Literal
 
+from plantops.adapters.host.process import process_name
 from plantops.deployment.folder import Identity
 from plantops.deployment.identities import (
     AUDIT_PROVISIONER,
@@ -153,7 +154,8 @@ def _connections(site: Site) -> Check:
     for source in site.sources.values():
         build, settings = source.adapter.build, source.settings
         try:
-            build(source.definition, own_settings(source, {}), settings.timeout_seconds, secrets)
+            own = own_settings(source, {}, site.folder.state(process_name(source.name)))
+            build(source.definition, own, settings.timeout_seconds, secrets)
         except PlantOpsError as error:
             return Check("sources", "bad", f"{source.path}: {error.message}")
     return Check("sources", "ok", f"{len(site.sources)} with settings that their adapters take")

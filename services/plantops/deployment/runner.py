@@ -7,8 +7,10 @@ import os
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -28,6 +30,7 @@ from plantops.flow.audited import keep_auditing
 from plantops.flow.auditing import Auditor
 from plantops.flow.context import Context
 from plantops.flow.journal import Journal
+from plantops.flow.jetstream import JetStreamBus
 from plantops.flow.observing import Observer
 from plantops.flow.policies import first, follow, refresh
 from plantops.flow.signing import Signer
@@ -37,6 +40,7 @@ from plantops.policy.in_force import InForce
 from plantops.policy.verify import load_root
 from plantops.runtime.errors import BrokerError, PolicyRejected, SettingsError
 from plantops.runtime.nkey import NKey
+from plantops.runtime.heartbeat import beat
 from plantops.timer.process import run_timer
 from plantops.twin.process import run_twin
 
@@ -55,11 +59,17 @@ def _give_up() -> None:
 
 @dataclass(frozen=True)
 class Runner:
-    """Makes and runs processes of one site. `stopping` ends all of them in good order."""
+    """Makes and runs processes of one site. `stopping` ends all of them in good order.
+
+    `heartbeat` is a file that is renewed every second while all of them are connected, restored and at work.
+    """
 
     site: Site
     stopping: asyncio.Event
 
+    heartbeat: Path | None = None
+    _buses: dict[str, JetStreamBus] = field(default_factory=dict)
+    _ready: set[str] = field(default_factory=set)
     async def run(self, names: Sequence[str]) -> None:
         """Until `stopping`, or until one of them fails; then all end and the failure is raised.
 
@@ -67,16 +77,19 @@ class Runner:
         """
         tasks = [asyncio.create_task(self._run(name), name=name) for name in names]
         stop = asyncio.create_task(self.stopping.wait())
+        beating = [
+            asyncio.create_task(beat(file, self._are_well(names))) for file in (self.heartbeat,) if file
+        ]
         last: asyncio.TimerHandle | None = None
         try:
-            await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*tasks, *beating, stop], return_when=asyncio.FIRST_COMPLETED)
             if self.stopping.is_set():
                 last = asyncio.get_running_loop().call_later(STOP_SECONDS + LAST_SECONDS, _give_up)
                 await asyncio.wait(tasks, timeout=STOP_SECONDS)
         finally:
-            for task in (*tasks, stop):
+            for task in (*tasks, *beating, stop):
                 task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
+            results = await asyncio.gather(*tasks, *beating, return_exceptions=True)
             if last is not None:
                 last.cancel()
         for result in results:
@@ -84,6 +97,10 @@ class Runner:
                 raise result
 
     async def _run(self, name: str) -> None:
+    def _are_well(self, names: Sequence[str]) -> Callable[[], bool]:
+        """Whether all of them have restored what they know and reach the broker."""
+        return lambda: self._ready.issuperset(names) and all(bus.is_connected for bus in self._buses.values())
+
         context = await self._context(name)
         try:
             await self._until_stopped(self._work(name, context), is_host=name.startswith("adapter-"))
@@ -131,6 +148,7 @@ class Runner:
         bus = await connect(site, name, NKey.load(identity.login), on_fatal=self._fatal)
         if name == "notary":
             # The audit account does not see the plant's streams: the notary reads the envelope's file.
+        self._buses[name] = bus
             envelope = read_envelope(folder)
             in_force.offer(envelope, moment_for(envelope, datetime.now(UTC)))
         else:
@@ -150,6 +168,7 @@ class Runner:
             auditor=auditor,
         )
 
+            ready=partial(self._ready.add, name),
     async def _notary(self, context: Context) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(NotaryProcess(context).run())
@@ -163,8 +182,6 @@ class Runner:
         assert context.auditor is not None
         running = read_running(self.site.folder)
         special = overrides(source.settings.adapter, running) if self.site.settings.simulation.enabled else {}
-        if source.settings.adapter == "opcua":
-            special.setdefault("state_folder", str(context.state / "opcua"))
 
         async def look_again() -> bool:
             return await refresh(context.bus, context.in_force)
@@ -175,7 +192,7 @@ class Runner:
             definition=source.definition,
             settings=source.settings,
             adapter=source.adapter,
-            connection=own_settings(source, special),
+            connection=own_settings(source, special, context.state),
             secrets=resolver(self.site),
             bus=context.bus,
             signer=context.signer,
@@ -204,6 +221,7 @@ class Runner:
 async def _follow_file(site: Site, in_force: InForce) -> None:
     """The audit account does not see the plant's streams: the notary follows the envelope's file."""
     told = ""
+        context.ready()  # whether its device answers, or another host has the source: it does what it can
     while True:
         await asyncio.sleep(1.0)
         try:

@@ -36,12 +36,17 @@ def passphrase(site: Place) -> str:
 
 
 def resolver(site: Place) -> Callable[[str], Secret]:
-    """Resolves references such as `secret:plc1`; the store is opened when the first one asks for it."""
+    """Resolves references such as `secret:plc1`; the store is opened when the first one asks for it.
+
+    `file:` paths count from the site folder, wherever that is mounted.
+    """
     opened: list[SecretStore | None] = []
 
     def resolve(reference: str) -> Secret:
         if not opened and reference.startswith("secret:"):
             opened.append(secret_store(site))
+        if reference.startswith("file:"):
+            reference = f"file:{site.folder.root / reference.removeprefix('file:')}"
         return resolve_secret(reference, store=opened[0] if opened else None, environment=os.environ)
 
     return resolve

@@ -10,11 +10,16 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Broker(Part, frozen=True):
-    """Where NATS is. An empty `url` means the embedded server on `port` (0: a free one, told in run/)."""
+    """Where NATS is. An empty `url` means the embedded server on `port` (0: a free one, told in run/).
+
+    The environment variable `PLANTOPS_BROKER_URL` is stronger than `url`. `ca` is a file in the site folder:
+    who signed the certificate of a broker at tls://.
+    """
 
     url: str = ""
     port: int = 4222
     monitor_port: int = 8222
+    ca: str = ""
     replicas: int = 1
     tags_max_age_hours: float = 72.0
     tags_max_gigabytes: float = 8.0

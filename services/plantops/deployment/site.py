@@ -116,11 +116,15 @@ def _at(path: Path, place: tuple[str | int, ...], error: SettingsError) -> Setti
     return SettingsError(f"{path}:{line_in(path, place)}: {error.message}", setting=error.setting)
 
 
-def own_settings(source: Source, overrides: Mapping[str, Any]) -> msgspec.Struct:
-    """The adapter's settings struct, with what only the running site knows put in."""
+def own_settings(source: Source, overrides: Mapping[str, Any], state: Path) -> msgspec.Struct:
+    """The adapter's settings struct, with what only the running site knows put in.
+
+    `state` is the folder of the source's host; an adapter that needs one and names none gets its own part.
+    """
+    own = {"state_folder": str(state / source.adapter.name)} if source.adapter.name == "opcua" else {}
     try:
         converted: msgspec.Struct = msgspec.convert(
-            {**source.connection, **overrides}, source.adapter.settings
+            {**own, **source.connection, **overrides}, source.adapter.settings
         )
     except msgspec.ValidationError as error:
         raise SettingsError(

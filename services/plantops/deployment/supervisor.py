@@ -16,29 +16,20 @@ from asyncio.subprocess import Process
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import structlog
 
 from plantops.deployment.broker_logins import BrokerLogins
-from plantops.deployment.folder import Identity
-from plantops.deployment.identities import AUDIT_PROVISIONER, PLANT_PROVISIONER, POLICY_OFFICE, logins
-from plantops.deployment.policies import publish_policy, read_envelope, verify_envelope
 from plantops.deployment.processes import process_names
+from plantops.deployment.provisioning import prepare
 from plantops.deployment.runtime_file import Running, SimulationPorts, read_running, write_running
 from plantops.deployment.secret_store import secret_store
 from plantops.deployment.site import Site
 from plantops.flow.accounts import ServerOptions
-from plantops.flow.jetstream import JetStreamBus
-from plantops.flow.provision import provision
 from plantops.flow.server import EmbeddedServer
-from plantops.flow.signing import Signer
-from plantops.flow.streams import StreamSettings
-from plantops.ledger.keys import SigningKey
 from plantops.runtime.errors import BrokerUnavailable, SettingsError
-from plantops.runtime.nkey import NKey
 from plantops.runtime.parent import end_with_parent
 
 # Together below the 5 seconds that are promised: the processes, then what they talked to.
@@ -95,7 +86,7 @@ class Supervisor:
         simulating = asyncio.create_task(self._simulate())
         try:
             url, monitor = await self._broker()
-            await self._prepare(url)
+            await prepare(self.site, url, self.tell)
             plant = await simulating
             self._running = Running(pid=os.getpid(), url=url, monitor_port=monitor, simulation=plant)
             write_running(self.site.folder, self._running)
@@ -122,31 +113,6 @@ class Supervisor:
         self._logins = BrokerLogins(self.site, options)
         await self._server.start(self._logins.text)
         return options.url, options.monitor_port
-
-    async def _prepare(self, url: str) -> None:
-        """Streams and consumers by the provisioner, the policy by its office; then their keys rest."""
-        folder, settings = self.site.folder, self.site.settings.broker
-        policy = verify_envelope(folder, read_envelope(folder)).policy
-        report = await provision(
-            url,
-            logins(self.site, policy).processes,
-            plant_key=NKey.load(folder.office / f"{PLANT_PROVISIONER}.nk"),
-            audit_key=NKey.load(folder.office / f"{AUDIT_PROVISIONER}.nk"),
-            settings=StreamSettings(
-                tags_max_age=timedelta(hours=settings.tags_max_age_hours),
-                tags_max_bytes=int(settings.tags_max_gigabytes * 1024**3),
-                replicas=settings.replicas,
-            ),
-        )
-        self.tell(f"streams: {len(report.created)} made, {len(report.unchanged)} as they were")
-        office = Identity(folder.office / POLICY_OFFICE)
-        bus = await JetStreamBus.connect(url, POLICY_OFFICE, seed=NKey.load(office.login).seed)
-        try:
-            signer = Signer(POLICY_OFFICE, SigningKey.load(office.signing))
-            is_new = await publish_policy(bus, signer, folder)
-        finally:
-            await bus.close()
-        self.tell(f"policy: revision {policy.revision} {'published' if is_new else 'in force'}")
 
     async def _simulate(self) -> SimulationPorts | None:
         settings, folder = self.site.settings.simulation, self.site.folder

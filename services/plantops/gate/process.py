@@ -84,6 +84,7 @@ async def run_gate(context: Context, root: TrustRoot) -> None:
         await context.bus.serve(subject, handler)
     await context.bus.serve(f"door.intent.{context.site}.>", door.intent)
     await context.bus.serve(f"door.approval.{context.site}.>", door.approval)
+    context.ready()
     async with asyncio.TaskGroup() as group:
         group.create_task(shell.run())
         group.create_task(keep_auditing(context, own_events(context.site)))

@@ -1,4 +1,4 @@
-"""The control port: one JSON request per line on loopback, one JSON answer per line.
+"""The control port: one JSON request per line, one JSON answer per line.
 
 {"tell": "temperature", "value": 96}   break something (value: true when left out)
 {"clear": "temperature"}               mend it; {"clear": "all"} mends everything but the wires
@@ -7,7 +7,7 @@
 {"state": true}                        only look
 
 Answers: {"ok": true, "state": {...}} or {"ok": false, "error": "..."}. For tests and demonstrations: whoever
-reaches the port moves the plant, so it listens on loopback only.
+reaches the port moves the plant, so it listens on loopback, or on a network that holds nothing but the demo.
 """
 
 import asyncio
@@ -27,15 +27,16 @@ MAX_LINE_BYTES = 4096
 class ControlServer:
     """Answers control requests for one simulated plant; `port` is known inside `async with`."""
 
-    def __init__(self, plant: SimulatedPlant, *, port: int = 0) -> None:
+    def __init__(self, plant: SimulatedPlant, *, port: int = 0, host: str = LOOPBACK) -> None:
         self.port = port
+        self._host = host
         self._plant = plant
         self._server: asyncio.Server | None = None
         self._sessions: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         """Raises: OSError when the port is taken."""
-        self._server = await asyncio.start_server(self._accept, LOOPBACK, self.port, limit=MAX_LINE_BYTES)
+        self._server = await asyncio.start_server(self._accept, self._host, self.port, limit=MAX_LINE_BYTES)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

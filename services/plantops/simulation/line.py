@@ -26,13 +26,14 @@ def _garbage(request: bytes, turn: int) -> bytes:
 
 
 class Line:
-    """A TCP relay on `port` to a target port; the port stays reserved while the line is silent.
+    """A TCP relay on `port` of `host` to a port of this machine; while silent, the port stays reserved.
 
     Bytes held while hanging are not lost: as on a real wire they arrive after the resume.
     """
 
-    def __init__(self, port: int = 0) -> None:
-        self._reservation = _bound(port)
+    def __init__(self, port: int = 0, *, host: str = LOOPBACK) -> None:
+        self._host = host
+        self._reservation = _bound(host, port)
         self.port: int = self._reservation.getsockname()[1]
         self.state = LineState.CONNECTED
         self._target = 0
@@ -54,7 +55,7 @@ class Line:
         if state is LineState.SILENT:
             await self._cut()
         elif self._server is None:
-            self._server = await asyncio.start_server(self._accept, sock=_bound(self.port))
+            self._server = await asyncio.start_server(self._accept, sock=_bound(self._host, self.port))
         if state is not LineState.HANGING:
             # Only now: bytes held while hanging must not slip out of a line that is being cut.
             self._flowing.set()
@@ -122,12 +123,12 @@ class Line:
                 await sink.drain()
 
 
-def _bound(port: int) -> socket.socket:
+def _bound(host: str, port: int) -> socket.socket:
     """A bound socket that does not listen yet: connections are refused and nobody else gets the port."""
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((LOOPBACK, port))
+        bound.bind((host, port))
         bound.setblocking(False)
     except OSError:
         bound.close()

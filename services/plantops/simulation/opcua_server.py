@@ -77,7 +77,8 @@ class _CommandingAttributes(AttributeService):
 class OpcUaServer:
     """One plant as an OPC UA server; `port` is known inside `async with`.
 
-    `public_port` is what endpoints name when a relay stands before the server (0: its own port).
+    `public_host` and `public_port` are what endpoints name when a relay stands before the server (port 0: its
+    own).
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class OpcUaServer:
         counters: int = 0,
         port: int = 0,
         public_port: int = 0,
+        public_host: str = LOOPBACK,
     ) -> None:
         """Raises: SettingsError for an empty password."""
         if not password:
@@ -101,6 +103,7 @@ class OpcUaServer:
         self._anonymous = anonymous
         self._counters = counters
         self._public_port = public_port
+        self._public_host = public_host
         self._server = Server(user_manager=_OneUser(password, anonymous=anonymous))
         self._nodes: PlantNodes | None = None
         self._changed = asyncio.Event()
@@ -118,7 +121,7 @@ class OpcUaServer:
         await self._nodes.build()
         attributes = _CommandingAttributes(server.iserver.aspace, self._command)
         server.iserver.attribute_service = attributes
-        server.set_endpoint(f"opc.tcp://{LOOPBACK}:{self._public_port or self.port}/plantops")
+        server.set_endpoint(f"opc.tcp://{self._public_host}:{self._public_port or self.port}/plantops")
         server.socket_address = (LOOPBACK, self.port)
         await server.start()
         assert server.bserver is not None

@@ -35,6 +35,7 @@ class Protocol(StrEnum):
 class SimulationSettings:
     """How a simulated plant is started; port 0 means a free one.
 
+    It listens on `host`, and clients know it as `public_host`: OPC UA tells them its address.
     `counter_rate` is ticks per second of all `counters` counters; up to 20 each tick is visible for itself.
     """
 
@@ -47,10 +48,12 @@ class SimulationSettings:
     counters: int = 0
     counter_rate: float = 10.0
     temperature_seconds: float = 20.0
+    host: str = LOOPBACK
+    public_host: str = LOOPBACK
 
 
 class SimulatedPlant:
-    """A plant that really listens on loopback inside `async with`; leaving it closes everything.
+    """A plant that really listens inside `async with`; leaving it closes everything.
 
     Faults act on what the plant shows; `silence`, `hang`, `garbage` and `resume` on one wire only.
     """
@@ -75,7 +78,7 @@ class SimulatedPlant:
 
     @property
     def opcua_url(self) -> str:
-        return f"opc.tcp://{LOOPBACK}:{self.opcua_port}/plantops"
+        return f"opc.tcp://{self._settings.public_host}:{self.opcua_port}/plantops"
 
     def command(self, name: Command | str, value: float) -> None:
         """Write a command word as the local panel would. Raises: WriteRejected when out of range."""
@@ -135,8 +138,8 @@ class SimulatedPlant:
         """Raises: OSError when a port is taken."""
         settings = self._settings
         async with AsyncExitStack() as stack:
-            modbus = await stack.enter_async_context(Line(settings.modbus_port))
-            opcua = await stack.enter_async_context(Line(settings.opcua_port))
+            modbus = await stack.enter_async_context(Line(settings.modbus_port, host=settings.host))
+            opcua = await stack.enter_async_context(Line(settings.opcua_port, host=settings.host))
             self._lines = {Protocol.MODBUS: modbus, Protocol.OPCUA: opcua}
             image = ModbusImage(self.plant, counters=settings.counters)
             modbus_server = await stack.enter_async_context(plant_modbus_server(image))
@@ -163,6 +166,7 @@ class SimulatedPlant:
             anonymous=settings.opcua_anonymous,
             counters=settings.counters,
             public_port=public_port,
+            public_host=settings.public_host,
         )
 
 

@@ -44,6 +44,7 @@ async def run_timer(context: Context) -> None:
     """Until cancelled. A deadline that was told stays open until the gate answers, and is told again."""
     shell = Shell(Timer(context.site), context.bus, context.signer, context.in_force, site=context.site)
     await shell.restore()
+    context.ready()
     async with asyncio.TaskGroup() as group:
         group.create_task(shell.run())
         group.create_task(follow(context.bus, context.in_force))

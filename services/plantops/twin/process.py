@@ -59,6 +59,7 @@ async def run_twin(context: Context) -> None:
     )
     waiting.append(answering)
     await answering.serve(context.bus)
+    context.ready()
     async with asyncio.TaskGroup() as group:
         group.create_task(shell.run())
         group.create_task(follow(context.bus, context.in_force))

@@ -44,11 +44,20 @@ class Plant:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """Where the embedded server listens and stores. `folder` is its own, and nobody else may read it.
+class ServerTls:
+    """Certificate (with what leads to its authority) and key in PEM, by the paths that the server sees."""
 
-    `sync_interval` "always": an acknowledged message is on the disk. `plant_bytes` and `audit_bytes` bound
-    what each account may store (0: only the disk does).
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Where a server listens and stores. `folder` is its own, and nobody else may read it.
+
+    The monitoring port is on loopback only. Without `logs_to_file` it logs to its standard error. With `tls`
+    it takes no other connections. `sync_interval` "always": an acknowledged message is on the disk.
+    `plant_bytes` and `audit_bytes` bound what each account may store (0: only the disk does).
     """
 
     folder: Path
@@ -60,10 +69,12 @@ class ServerOptions:
     max_connections: int = 1024
     plant_bytes: int = 0
     audit_bytes: int = 0
+    logs_to_file: bool = True
+    tls: ServerTls | None = None
 
     @property
     def url(self) -> str:
-        return f"nats://{self.host}:{self.port}"
+        return f"{'tls' if self.tls else 'nats'}://{self.host}:{self.port}"
 
 
 def configuration(plant: Plant, options: ServerOptions) -> str:
@@ -83,9 +94,8 @@ def configuration(plant: Plant, options: ServerOptions) -> str:
         "http": f"127.0.0.1:{options.monitor_port}",
         "max_payload": MAX_PAYLOAD,
         "max_connections": options.max_connections,
-        "log_file": str(options.folder / "nats.log"),
-        "logfile_size_limit": 32 * 1024 * 1024,
-        "logfile_max_num": 4,
+        **_log_file(options),
+        **_tls(options),
         "jetstream": {
             "store_dir": str(options.folder),
             "sync_interval": options.sync_interval,
@@ -96,6 +106,24 @@ def configuration(plant: Plant, options: ServerOptions) -> str:
     return "# Generated: a change here is lost at the next start.\n" + json.dumps(
         document, indent=2, ensure_ascii=False
     )
+
+
+def _log_file(options: ServerOptions) -> Json:
+    if not options.logs_to_file:
+        return {}
+    return {
+        "log_file": str(options.folder / "nats.log"),
+        "logfile_size_limit": 32 * 1024 * 1024,
+        "logfile_max_num": 4,
+    }
+
+
+def _tls(options: ServerOptions) -> Json:
+    if options.tls is None:
+        return {}
+    # The default of 2 s for a handshake is short where many come back at once after a restart.
+    files = {"cert_file": str(options.tls.certificate), "key_file": str(options.tls.key)}
+    return {"tls": {**files, "min_version": "1.2", "timeout": 10}}
 
 
 def login_rights(plant: Plant) -> dict[str, Rights]:

@@ -20,7 +20,7 @@ class Context:
     """One identity at work. `auditor` is None for those who write no audit records.
 
     `state` is the identity's own folder (0700) for what no log can rebuild: the audit journal and
-    high-water marks.
+    high-water marks. `ready` is called when the process has restored what it knows and answers.
     """
 
     site: SiteName
@@ -32,3 +32,4 @@ class Context:
     state: Path
     auditor: Auditor | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ready: Callable[[], None] = lambda: None

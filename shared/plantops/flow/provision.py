@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ssl import SSLContext
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -75,8 +76,11 @@ async def provision(
     audit_key: NKey,
     settings: StreamSettings = DEFAULTS,
     timeout: float = 10.0,
+    tls: SSLContext | None = None,
 ) -> Report:
     """Make what the processes need on the server at `url`, embedded or not; doing it again changes nothing.
+
+    `tls` says whom to trust where `url` is encrypted.
 
     Raises: SettingsError when the server is too old, or something exists with settings that cannot be
     changed without losing or opening something; then nothing was changed in that account.
@@ -85,7 +89,7 @@ async def provision(
     report = Report()
     keys: tuple[tuple[Account, NKey], ...] = (("PLANT", plant_key), ("AUDIT", audit_key))
     for account, key in keys:
-        async with _connection(url, key, timeout) as client:
+        async with _connection(url, key, timeout, tls) as client:
             await _Provisioner(client, timeout, report).account(account, specs, settings)
     return report
 
@@ -266,7 +270,7 @@ def _check_names(wanted: Sequence[StreamSpec], consumers: Sequence[tuple[Reads, 
 
 
 @asynccontextmanager
-async def _connection(url: str, key: NKey, timeout: float) -> AsyncIterator[Client]:
+async def _connection(url: str, key: NKey, timeout: float, tls: SSLContext | None) -> AsyncIterator[Client]:
     client = Client()
     told: list[str] = []
 
@@ -284,6 +288,7 @@ async def _connection(url: str, key: NKey, timeout: float) -> AsyncIterator[Clie
                 allow_reconnect=False,
                 max_reconnect_attempts=1,  # else the client tries 60 times before it says so
                 reconnect_time_wait=0,
+                tls=tls,
                 error_cb=remember,
             )
         except (nats.errors.Error, OSError, TimeoutError) as error:
