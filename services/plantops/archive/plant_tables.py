@@ -74,6 +74,7 @@ SERIES: Final = Table(
     ),
     key=("source", "tag"),
     origin="derived",
+    replaces=True,
 )
 
 GAP: Final = Table(

@@ -12,11 +12,12 @@ from typing import Final, Self
 
 import duckdb
 
-from plantops.archive.batch import Batch, Position, joined
+from plantops.archive.batch import Batch, Position, SampleBlock, joined
 from plantops.archive.columns import rows_table, samples_table
 from plantops.archive.faults import translated
 from plantops.archive.migrations import MIGRATIONS, Migration, migrate
 from plantops.archive.plant_tables import SAMPLE
+from plantops.archive.table import Table
 from plantops.archive.tables import TABLES
 
 # A write-ahead log of this size is folded into the file in tens of milliseconds; the default pauses for less
@@ -106,14 +107,17 @@ def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
         return  # a failed commit has ended it already
 
 
-def insert(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    """Put a batch into the open transaction: rows, samples, then the positions that they stand for."""
+def insert(connection: duckdb.DuckDBPyConnection, batch: Batch, block: SampleBlock | None = None) -> None:
+    """Put a batch into the open transaction: rows, samples, then the positions that they stand for.
+
+    `block` are the batch's samples where the caller has joined them already.
+    """
     for name, rows in batch.rows.items():
         if rows:
-            _append(connection, name, rows_table(TABLES[name], rows))
-    block = joined(batch.samples)
+            _append(connection, TABLES[name], rows_table(TABLES[name], rows))
+    block = block or joined(batch.samples)
     if block is not None:
-        _append(connection, SAMPLE.name, samples_table(block))
+        _append(connection, SAMPLE, samples_table(block))
     for stream, position in batch.positions.items():
         connection.execute("DELETE FROM position WHERE stream = ?", [stream])
         connection.execute(
@@ -128,9 +132,13 @@ def note(connection: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
     connection.execute("INSERT INTO about VALUES (?, ?)", [name, value])
 
 
-def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: object) -> None:
+def _append(connection: duckdb.DuckDBPyConnection, table: Table, rows: object) -> None:
+    name = table.name
     connection.register("arriving", rows)
     try:
-        connection.execute(f"INSERT INTO {table} SELECT * FROM arriving")  # noqa: S608 - a name from TABLES
+        if table.replaces:
+            same = " AND ".join(f"{name}.{column} = arriving.{column}" for column in table.key)
+            connection.execute(f"DELETE FROM {name} USING arriving WHERE {same}")  # noqa: S608 - from TABLES
+        connection.execute(f"INSERT INTO {name} SELECT * FROM arriving")  # noqa: S608 - from TABLES
     finally:
         connection.unregister("arriving")

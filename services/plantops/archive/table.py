@@ -26,7 +26,8 @@ class Column:
 class Table:
     """`key` is unique and orders the rows (digests, exports). `time` is the column by which a window, a
     partition or retention cuts the table, "" where it is kept whole. `source` is the column that holds the
-    source by which Parquet is partitioned, "" for none (samples reach theirs through `series`)."""
+    source by which Parquet is partitioned, "" for none (samples reach theirs through `series`).
+    `replaces`: a new row takes the place of the one with its key; all others only ever grow."""
 
     name: str
     text: str
@@ -35,6 +36,7 @@ class Table:
     origin: Origin = "log"
     time: str = ""
     source: str = ""
+    replaces: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -24,6 +24,9 @@ _SITE: Final = "site"
 _SOURCE: Final = "source"
 # Every process writes what it could not read to DEAD; drawn, it would hide the rest.
 _UNDRAWN: Final = ("DEAD",)
+# One process with two logins; and a person's tool, which reads just what the archive reads.
+_SAME: Final = {"archive-audit": "archive"}
+_HIDDEN: Final = ("replayer", "replayer-audit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +98,11 @@ def edges(specs: Sequence[ProcessSpec]) -> tuple[Edge, ...]:
 
 def mermaid(specs: Sequence[ProcessSpec], kept: Sequence[StreamSpec]) -> str:
     """A flowchart: full lines are stored or given in order, dotted ones are looked up when needed."""
+    specs = [spec for spec in specs if spec.name not in _HIDDEN]
     names = [each.name for each in kept if each.name not in _UNDRAWN]
     lines = ["flowchart LR", '  devices(["devices"])', '  clients(["people, agents, programs"])']
-    lines += [f'  {_id(spec.name)}["{_title(spec.name)}"]' for spec in specs]
+    lines += [f'  {_id(spec.name)}["{_title(spec.name)}"]' for spec in specs if spec.name not in _SAME]
+    lines.append('  tables(["DuckDB, Parquet, Grafana"])')
     arrows = list(dict.fromkeys([*(arrow for spec in specs for arrow in _arrows(spec)), *_asked(specs)]))
     drawn = [name for name in names if any(name in arrow.split() for arrow in arrows)]
     lines += [f"  {name}[({name})]" for name in drawn]
@@ -110,19 +115,20 @@ def _arrows(spec: ProcessSpec) -> Iterator[str]:
         yield f"devices <--> {me}"
     if spec.door:
         yield f"clients -- intents, approvals --> {me}"
-    for writes in spec.writes:
-        if writes.stream not in _UNDRAWN:
-            yield f"{me} --> {writes.stream}"
-    if spec.audits:
-        yield f"{me} --> AUDIT"
-    given = [reads.stream for reads in spec.reads]
-    for stream in given:
-        yield f"{stream} --> {me}"
-    for stream in spec.lookups:
-        if stream not in given:
-            yield f"{stream} -.-> {me}"
+    yield from _stored_arrows(spec)
+    if spec.name == "archive":
+        yield f"{me} --> tables"
     if spec.public:
         yield f"{me} -. answers .-> clients"
+
+
+def _stored_arrows(spec: ProcessSpec) -> Iterator[str]:
+    me = _id(spec.name)
+    written = [writes.stream for writes in spec.writes] + (["AUDIT"] if spec.audits else [])
+    given = [reads.stream for reads in spec.reads]
+    yield from (f"{me} --> {stream}" for stream in written if stream not in _UNDRAWN)
+    yield from (f"{stream} --> {me}" for stream in given if stream not in _UNDRAWN)
+    yield from (f"{stream} -.-> {me}" for stream in spec.lookups if stream not in given)
 
 
 def answering(specs: Sequence[ProcessSpec], subject: str) -> tuple[str, ...]:
@@ -141,7 +147,7 @@ def _asked(specs: Sequence[ProcessSpec]) -> Iterator[str]:
 
 
 def _id(process: str) -> str:
-    return process.replace("-", "_")
+    return _SAME.get(process, process).replace("-", "_")
 
 
 def _title(process: str) -> str:

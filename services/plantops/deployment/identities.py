@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from plantops.adapters.host.process import spec
+from plantops.archive.specs import archive_audit_spec, archive_spec, replayer_audit_spec, replayer_spec
 from plantops.audit.specs import auditor_spec, notary_spec
 from plantops.deployment.folder import SiteFolder
 from plantops.deployment.site import Site
@@ -14,8 +15,8 @@ from plantops.flow.accounts import Plant as Logins
 from plantops.flow.declaration import ClientSpec, ProcessSpec, Writes
 from plantops.gate.process import gate_spec
 from plantops.policy.document import Policy
-from plantops.runtime.nkey import NKey
 from plantops.runtime.errors import SettingsError
+from plantops.runtime.nkey import NKey
 from plantops.timer.process import timer_spec
 from plantops.twin.process import twin_spec
 
@@ -29,19 +30,27 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "timer": ("timer",),
     "notary": ("notary",),
     "auditor": (),
+    "archive": (),
+    "archive-audit": (),
+    "replayer": (),
+    "replayer-audit": (),
     POLICY_OFFICE: (),
 }
 
 
 def process_specs(site: str, sources: Sequence[str]) -> tuple[ProcessSpec, ...]:
-    """All processes, in the order in which they start; then the two that only people run."""
+    """All processes, in the order in which they start; then those that only people run."""
     return (
         notary_spec(site),
         twin_spec(site),
         gate_spec(site),
         timer_spec(site),
         *(spec(site, source) for source in sources),
+        archive_spec(),
+        archive_audit_spec(),
         auditor_spec(site),
+        replayer_spec(),
+        replayer_audit_spec(),
         ProcessSpec(
             name=POLICY_OFFICE,
             writes=(Writes("POLICY", (f"policy.{site}",), ("policy.published",)),),
@@ -79,11 +88,6 @@ def logins(site: Site, policy: Policy) -> Logins:
     )
 
 
-def _public(folder: SiteFolder, process: str, policy: Policy) -> str:
-    principal = policy.principals.get(process)
-    if principal is not None and principal.logins:
-        return principal.logins[0]
-    return NKey.load(folder.identity(process).login).public
 def _provisioner(folder: SiteFolder, name: str) -> str:
     """Its public key: from the office where that is here, else as it was told to the rest of the world."""
     key = folder.office / f"{name}.nk"
@@ -106,3 +110,8 @@ def tell_provisioners(folder: SiteFolder) -> None:
     folder.provisioners.write_bytes(msgspec.json.format(msgspec.json.encode(keys), indent=2) + b"\n")
 
 
+def _public(folder: SiteFolder, process: str, policy: Policy) -> str:
+    principal = policy.principals.get(process)
+    if principal is not None and principal.logins:
+        return principal.logins[0]
+    return NKey.load(folder.identity(process).login).public

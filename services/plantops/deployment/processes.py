@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from plantops.adapters.host.process import process_name
+from plantops.archive.specs import ARCHIVE
 from plantops.deployment.place import Place
 
 
 def process_names(site: Place) -> tuple[str, ...]:
     """All processes that run, in the order in which they start."""
-    return ("notary", "twin", "gate", "timer", *(process_name(source) for source in site.settings.sources))
+    return (
+        "notary",
+        "twin",
+        "gate",
+        "timer",
+        *(process_name(source) for source in site.settings.sources),
+        ARCHIVE,
+    )

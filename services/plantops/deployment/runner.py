@@ -18,6 +18,7 @@ import structlog
 from plantops.adapters.host.process import process_name
 from plantops.adapters.host.rules import PolicyRules
 from plantops.adapters.host.source_host import SourceHost
+from plantops.archive.specs import ARCHIVE, ARCHIVE_AUDIT
 from plantops.audit.notary_process import NotaryProcess
 from plantops.deployment.broker import connect
 from plantops.deployment.policies import moment_for, read_envelope
@@ -29,8 +30,8 @@ from plantops.events.base import SiteName
 from plantops.flow.audited import keep_auditing
 from plantops.flow.auditing import Auditor
 from plantops.flow.context import Context
-from plantops.flow.journal import Journal
 from plantops.flow.jetstream import JetStreamBus
+from plantops.flow.journal import Journal
 from plantops.flow.observing import Observer
 from plantops.flow.policies import first, follow, refresh
 from plantops.flow.signing import Signer
@@ -39,8 +40,8 @@ from plantops.ledger.keys import SigningKey
 from plantops.policy.in_force import InForce
 from plantops.policy.verify import load_root
 from plantops.runtime.errors import BrokerError, PolicyRejected, SettingsError
-from plantops.runtime.nkey import NKey
 from plantops.runtime.heartbeat import beat
+from plantops.runtime.nkey import NKey
 from plantops.timer.process import run_timer
 from plantops.twin.process import run_twin
 
@@ -66,20 +67,20 @@ class Runner:
 
     site: Site
     stopping: asyncio.Event
-
     heartbeat: Path | None = None
     _buses: dict[str, JetStreamBus] = field(default_factory=dict)
     _ready: set[str] = field(default_factory=set)
+
     async def run(self, names: Sequence[str]) -> None:
         """Until `stopping`, or until one of them fails; then all end and the failure is raised.
 
         Raises: SettingsError, Fenced, IntegrityError and whatever else ends a process.
         """
         tasks = [asyncio.create_task(self._run(name), name=name) for name in names]
-        stop = asyncio.create_task(self.stopping.wait())
         beating = [
             asyncio.create_task(beat(file, self._are_well(names))) for file in (self.heartbeat,) if file
         ]
+        stop = asyncio.create_task(self.stopping.wait())
         last: asyncio.TimerHandle | None = None
         try:
             await asyncio.wait([*tasks, *beating, stop], return_when=asyncio.FIRST_COMPLETED)
@@ -96,11 +97,11 @@ class Runner:
             if isinstance(result, Exception):
                 raise result
 
-    async def _run(self, name: str) -> None:
     def _are_well(self, names: Sequence[str]) -> Callable[[], bool]:
         """Whether all of them have restored what they know and reach the broker."""
         return lambda: self._ready.issuperset(names) and all(bus.is_connected for bus in self._buses.values())
 
+    async def _run(self, name: str) -> None:
         context = await self._context(name)
         try:
             await self._until_stopped(self._work(name, context), is_host=name.startswith("adapter-"))
@@ -131,6 +132,7 @@ class Runner:
             "gate": lambda: run_gate(context, load_root(folder.trust_root)),
             "timer": lambda: run_timer(context),
             "notary": lambda: self._notary(context),
+            ARCHIVE: lambda: self._archive(context),
         }
         if name not in works:
             raise SettingsError(
@@ -146,15 +148,15 @@ class Runner:
         signer = Signer(name, SigningKey.load(identity.signing))
         in_force = InForce(load_root(folder.trust_root), site.name)
         bus = await connect(site, name, NKey.load(identity.login), on_fatal=self._fatal)
+        self._buses[name] = bus
         if name == "notary":
             # The audit account does not see the plant's streams: the notary reads the envelope's file.
-        self._buses[name] = bus
             envelope = read_envelope(folder)
             in_force.offer(envelope, moment_for(envelope, datetime.now(UTC)))
         else:
             await first(bus, in_force, patience_seconds=POLICY_PATIENCE_SECONDS)
         auditor = None
-        if name == "gate" or name.startswith("adapter-"):
+        if name in ("gate", ARCHIVE) or name.startswith("adapter-"):
             journal = Journal(state / "audit.journal", signer.key)
             auditor = Auditor(site.name, bus, signer, journal)
         return Context(
@@ -166,9 +168,21 @@ class Runner:
             plant=site.plant,
             state=state,
             auditor=auditor,
+            ready=partial(self._ready.add, name),
         )
 
-            ready=partial(self._ready.add, name),
+    async def _archive(self, context: Context) -> None:
+        # DuckDB and Arrow take 90 MB, which only the process that archives shall pay.
+        from plantops.archive.process import run_archive  # noqa: PLC0415
+
+        login = NKey.load(self.site.folder.identity(ARCHIVE_AUDIT).login)
+        audit = await connect(self.site, ARCHIVE_AUDIT, login, on_fatal=self._fatal)
+        self._buses[ARCHIVE_AUDIT] = audit
+        try:
+            await run_archive(context, audit, self.site.settings.archive)
+        finally:
+            await audit.close()
+
     async def _notary(self, context: Context) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(NotaryProcess(context).run())
@@ -207,6 +221,7 @@ class Runner:
         auditing = asyncio.create_task(keep_auditing(context))
         following = asyncio.create_task(follow(context.bus, context.in_force))
         hosting = asyncio.create_task(host.run())
+        context.ready()  # whether its device answers, or another host has the source: it does what it can
         try:
             await asyncio.wait([auditing, following, hosting], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -221,7 +236,6 @@ class Runner:
 async def _follow_file(site: Site, in_force: InForce) -> None:
     """The audit account does not see the plant's streams: the notary follows the envelope's file."""
     told = ""
-        context.ready()  # whether its device answers, or another host has the source: it does what it can
     while True:
         await asyncio.sleep(1.0)
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from plantops.archive.settings import ArchiveSettings
+
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table of the site file; unknown keys are refused."""
@@ -17,9 +19,9 @@ class Broker(Part, frozen=True):
     """
 
     url: str = ""
+    ca: str = ""
     port: int = 4222
     monitor_port: int = 8222
-    ca: str = ""
     replicas: int = 1
     tags_max_age_hours: float = 72.0
     tags_max_gigabytes: float = 8.0
@@ -49,5 +51,6 @@ class SiteSettings(Part, frozen=True):
     sources: dict[str, str] = {}
     broker: Broker = Broker()
     simulation: Simulation = Simulation()
+    archive: ArchiveSettings = ArchiveSettings()
     groups: dict[str, tuple[str, ...]] = {}
     log_level: str = "info"

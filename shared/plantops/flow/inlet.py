@@ -93,6 +93,11 @@ class Inlet:
             await self._bound().ack(self._unacknowledged)
             self._unacknowledged = None
 
+    async def confirm(self, stored: Stored) -> None:
+        """All up to and including `stored`, by a caller who keeps count himself. Raises: BrokerUnavailable."""
+        if stored.ack_subject:
+            await self._bound().ack(stored)
+
     def _bound(self) -> Reader:
         if self._reader is None:
             raise RuntimeError(f"input {self.key!r} is not open: call restore first")

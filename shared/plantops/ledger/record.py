@@ -227,6 +227,15 @@ def check_records(
     return [finding for index, writer, stored in records for finding in checker.check(index, writer, stored)]
 
 
+def read_unverified(stored: bytes) -> AuditRecord:
+    """What a record says, before anybody asked who said it: to find it again, never to believe it.
+
+    Raises:
+        MalformedEnvelope: not what `seal_record` writes.
+    """
+    return _read_unverified(stored)[1]
+
+
 _DECODER: Final = msgspec.json.Decoder(AuditRecord)
 
 

@@ -1,0 +1,149 @@
+"""One stream on its way in: fetched in order, read, projected, and held until it is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from plantops.archive.batch import Batch, Position
+from plantops.archive.projection import Projection
+from plantops.archive.record_tables import HOLE
+from plantops.flow.bus import Bus, Stored
+from plantops.flow.inlet import Inlet, check_identity
+from plantops.flow.processor import Reads
+from plantops.runtime.errors import BrokerUnavailable, IntegrityError
+
+FETCH_MESSAGES: Final = 500
+# What one stream may hold back while the disk is busy: some seconds of a busy plant.
+MAX_WAITING: Final = 1_000_000
+_PAUSE_SECONDS: Final = 0.5
+
+log = structlog.get_logger("plantops.archive")
+
+
+@dataclass(slots=True)
+class Taken:
+    """What an intake hands over to be stored, and the message up to which that is."""
+
+    batch: Batch = field(default_factory=Batch)
+    last: Stored | None = None
+    weight: int = 0  # samples and messages
+
+
+class Intake:
+    """Follows one stream. `halted` says why it does not any more, "" while it does.
+
+    A stream that is not the one which was archived halts this intake and no other: what the tables hold stays
+    true, and a person decides.
+    """
+
+    def __init__(
+        self, process: str, reads: Reads, bus: Bus, projection: Projection, position: Position | None
+    ) -> None:
+        self.stream: Final = reads.stream
+        self.halted = ""
+        self.last_known = 0  # of the stream, when it was last looked at
+        self._bus, self._projection = bus, projection
+        self._inlet = Inlet(process, reads)
+        self._inlet.position = position.sequence if position else 0
+        self._created = position.created if position else ""
+        self._first = 0  # what the stream still held when it was opened
+        self._waiting = Taken()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    @property
+    def weight(self) -> int:
+        """Samples and messages that wait to be stored."""
+        return self._waiting.weight
+
+    @property
+    def position(self) -> int:
+        """The last sequence that was taken in; stored or about to be."""
+        return self._inlet.position
+
+    async def run(self, more: asyncio.Event) -> None:
+        """Until cancelled; `more` is set whenever something waits to be stored. Raises: BrokerError when a
+        right or the stream is missing."""
+        is_lost, is_open = False, False
+        while True:
+            try:
+                if not is_open:
+                    await self._open()
+                    is_open = True
+                await self._turn(more)
+                is_lost = False
+            except BrokerUnavailable as error:
+                self._inlet.is_adrift = True
+                if not is_lost:
+                    log.warning("archive.waiting", stream=self.stream, reason=error.message)
+                is_lost = True
+                await asyncio.sleep(_PAUSE_SECONDS)
+            except IntegrityError as error:
+                self.halted = error.message
+                log.error("archive.halted", stream=self.stream, reason=error.message)  # noqa: TRY400
+                await asyncio.Event().wait()
+
+    async def _open(self) -> None:
+        state = await self._bus.state(self.stream)
+        try:
+            check_identity(self.stream, state, self._created, self._inlet.position)
+        except IntegrityError as error:
+            said = error.message.partition(";")[0]
+            raise IntegrityError(
+                f"{self.stream} is followed no more, and what was archived stays: {said}; find out who did "
+                "it, then keep the old archive and make a new one with `plantops replay`",
+                path=self.stream,
+            ) from error
+        self._created, self._first, self.last_known = state.created, state.first, state.last
+        await self._inlet.open(self._bus)
+
+    async def _turn(self, more: asyncio.Event) -> None:
+        await self._room.wait()
+        if self._inlet.needs_rewind():
+            await self._inlet.rewind()
+        fresh = self._inlet.accept(await self._inlet.fetch(FETCH_MESSAGES))
+        if not fresh:
+            return
+        read = await self._projection.read(fresh)
+        taken = self._waiting
+        before = taken.batch.sample_count
+        self._note_holes(fresh, taken.batch)
+        self._projection.project(read, taken.batch)
+        for stored in fresh:
+            self._inlet.folded(stored)
+        last = fresh[-1]
+        taken.last = last
+        taken.weight += len(fresh) + taken.batch.sample_count - before
+        taken.batch.positions[self.stream] = Position(last.sequence, self._created, last.time_ns // 1000)
+        self.last_known = max(self.last_known, last.sequence + last.pending)
+        if taken.weight > MAX_WAITING:
+            self._room.clear()
+        more.set()
+
+    def _note_holes(self, fresh: list[Stored], batch: Batch) -> None:
+        position = self._inlet.position
+        for stored in fresh:
+            if stored.sequence != position + 1:
+                first, last = position + 1, stored.sequence - 1
+                cause = "expired" if last < self._first else "missing"
+                batch.add(HOLE.name, (self.stream, first, last, stored.time_ns // 1000, cause))
+                log.error("archive.hole", stream=self.stream, first=first, last=last)
+            position = stored.sequence
+
+    def take(self) -> Taken:
+        """Everything that waits; it is now the caller's to store."""
+        taken, self._waiting = self._waiting, Taken()
+        self._room.set()
+        return taken
+
+    async def confirm(self, taken: Taken) -> None:
+        """After it is stored: the broker need not deliver it again. An answer that is lost does no harm."""
+        if taken.last is not None:
+            try:
+                await self._inlet.confirm(taken.last)
+            except BrokerUnavailable:
+                return  # the position in the file counts, not the broker's

@@ -1,0 +1,123 @@
+"""The one hand that writes the live file: what all streams brought, in commits, and the roll-ups with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from plantops.archive.batch import Batch, joined
+from plantops.archive.intake import Intake, Taken
+from plantops.archive.rolling import Roller
+from plantops.archive.store import Store, insert
+from plantops.runtime.errors import StorageError
+
+# Enough samples for DuckDB to write whole row groups, past its write-ahead log.
+FULL_COMMIT: Final = 125_000
+_RETRY_SECONDS: Final = 2.0
+
+log = structlog.get_logger("plantops.archive")
+
+
+class Writer:
+    """Commits until cancelled. Whoever else needs the live file's own connection takes `lock`.
+
+    `problem` says why nothing is stored at the moment, "" while all is well; `stored` counts samples.
+    """
+
+    def __init__(
+        self, store: Store, roller: Roller, intakes: Sequence[Intake], *, commit_seconds: float
+    ) -> None:
+        self.lock: Final = asyncio.Lock()
+        self.more: Final = asyncio.Event()
+        self.problem = ""
+        self.stored = 0
+        self._store, self._roller, self._intakes = store, roller, intakes
+        self._commit_seconds = commit_seconds
+        self._is_rolling = False  # whether the roll-ups in memory hold everything that is stored
+        position = store.positions().get("TAGS")
+        self._tags = position.sequence if position else 0
+
+    async def run(self) -> None:
+        """Raises: IntegrityError when the file is damaged. A full disk is waited for, what came is kept."""
+        while True:
+            await self.more.wait()
+            self.more.clear()
+            if sum(intake.weight for intake in self._intakes) < FULL_COMMIT:
+                await asyncio.sleep(self._commit_seconds)
+            await self.commit()
+
+    async def commit(self) -> None:
+        """Store what waits now, then tell the broker."""
+        async with self.lock:
+            taken = [(intake, intake.take()) for intake in self._intakes]
+            batch = merged([part for _intake, part in taken])
+            if not batch.positions:
+                return
+            await self._insist(batch)
+            for intake, part in taken:
+                await intake.confirm(part)
+            if self._roller.is_full:
+                await self._roll_when_possible()
+
+    async def roll(self) -> None:
+        """Write the roll-ups of everything that is stored; on a full disk they stay in memory.
+
+        Raises: IntegrityError.
+        """
+        async with self.lock:
+            await self._roll_when_possible()
+
+    async def _roll_when_possible(self) -> None:
+        try:
+            await asyncio.to_thread(self._roll)
+        except StorageError as error:
+            log.warning("archive.not_rolled", reason=error.message)
+
+    async def _insist(self, batch: Batch) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._commit, batch)
+            except StorageError as error:
+                if not self.problem:
+                    log.error("archive.not_stored", reason=error.message)  # noqa: TRY400
+                self.problem = error.message
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                if self.problem:
+                    log.info("archive.goes_on", stored=batch.sample_count)
+                self.problem = ""
+                return
+
+    def _commit(self, batch: Batch) -> None:
+        block = joined(batch.samples)
+        with self._store.transaction() as connection:
+            insert(connection, batch, block)
+        if block is not None:
+            self.stored += len(block)
+            if self._is_rolling:
+                self._roller.fold(block)
+        if "TAGS" in batch.positions:
+            self._tags = batch.positions["TAGS"].sequence
+
+    def _roll(self) -> None:
+        """What could not be written is folded again from what is stored, the next time."""
+        if not self._is_rolling:
+            self._roller.resume()
+        self._is_rolling = False
+        with self._store.transaction() as connection:
+            self._roller.flush(connection, self._tags)
+        self._is_rolling = True
+
+
+def merged(parts: Sequence[Taken]) -> Batch:
+    """What several streams brought, as one commit."""
+    batch = Batch()
+    for part in parts:
+        for table, rows in part.batch.rows.items():
+            batch.rows.setdefault(table, []).extend(rows)
+        batch.samples += part.batch.samples
+        batch.positions |= part.batch.positions
+    return batch
