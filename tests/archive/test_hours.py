@@ -12,6 +12,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from plantops.archive.batch import Batch
 from plantops.archive.durable import UNFINISHED
 from plantops.archive.hour_file import part_of, sweep, write_hour
 from plantops.archive.hours import Plan, Written, closed, record, record_marks
@@ -68,11 +69,12 @@ def same(left: list[tuple[object, ...]], right: list[tuple[object, ...]]) -> boo
 def fill(plant: ArchivedPlant, hours: int = 3) -> None:
     """Two sources, two streams, a message that could not be read and a hole, every ten minutes."""
     for minute in range(0, hours * 60, 10):
-        at = DAWN + minute * MINUTE
-        plant.frame("plc1", at)
-        plant.frame("opc-2", at + 1)
-        plant.event("INTENTS", at)
-        plant.event("COMMANDS", at + 2)
+        at, batch = DAWN + minute * MINUTE, Batch()
+        plant.frame("plc1", at, batch=batch)
+        plant.frame("opc-2", at + 1, batch=batch)
+        plant.event("INTENTS", at, batch=batch)
+        plant.event("COMMANDS", at + 2, batch=batch)
+        plant.commit(batch)
     plant.unread("INTENTS", DAWN + 5 * MINUTE)
     plant.hole("COMMANDS", 50, DAWN + 6 * MINUTE)
 
@@ -245,6 +247,8 @@ folder = Path(sys.argv[1])
 
 def work():
     store = Store.open(folder / "live.duckdb", "demo", memory_megabytes=256)
+    with store.transaction() as connection:
+        connection.execute("UPDATE position SET sequence = sequence + 1")
     cursor = store.cursor()
     sweep(cursor, folder / "parquet")
     plan = closed(cursor)
