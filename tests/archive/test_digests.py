@@ -312,7 +312,7 @@ def test_stops_at_the_limit() -> None:
 def test_a_null_where_none_may_be_is_an_error() -> None:
     connection = memory()
     connection.execute(
-        "DROP TABLE layout; CREATE TABLE layout (source VARCHAR, layout VARCHAR, sequence BIGINT, "
+        "CREATE TABLE layout (source VARCHAR, layout VARCHAR, sequence BIGINT, "
         "body VARCHAR); INSERT INTO layout VALUES ('a', 'b', NULL, 'c')"
     )
     with pytest.raises(IntegrityError, match="column sequence has 1 rows without a value"):
