@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from plantops.archive.batch import Batch
 from plantops.archive.entries import Entry, entry_of, entry_row
@@ -49,8 +50,13 @@ class Log:
         self.entries.append(entry_of(stored, event, signer))
         return self.entries[-1]
 
-    def judged(self, gate: Gate, history: Iterable[Recorded]) -> None:
-        """Store a history with the gate's answers behind what they answer, as its shell would."""
+    def judged(
+        self, gate: Gate, history: Iterable[Recorded], talks: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Store a history with the gate's answers behind what they answer, as its shell would.
+
+        `talks`: the correlation of commands.
+        """
         state = gate.initial()
         for recorded in history:
             assert isinstance(recorded.fact, Event)
@@ -60,6 +66,9 @@ class Log:
                 recorded.fact,
                 at_ns=recorded.time_ns,
                 signer=recorded.signer,
+                # An executor names the command as its cause, since a permit is all that it knows.
+                causation=_command(recorded) if recorded.stream == "COMMANDS" else "",
+                correlation=talks.get(_command(recorded), ""),
             )
             state, own = step(gate, state, recorded)
             for answer in own:
@@ -72,7 +81,12 @@ class Log:
                     signer=gate.name,
                     id=answer.id,
                     causation=entry.id,
+                    correlation=entry.correlation,
                 )
+
+
+def _command(recorded: Recorded) -> str:
+    return str(getattr(recorded.fact, "command", ""))
 
 
 def batch_of(entries: Iterable[Entry]) -> Batch:

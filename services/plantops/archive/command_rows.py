@@ -147,7 +147,7 @@ _WORDS: Final[Mapping[type[Any], Callable[[Any], str]]] = MappingProxyType(
 
 
 def split(value: Scalar | None) -> tuple[float | None, str | None]:
-    """A value as `value` and `text`: a number where a double holds it exactly, else its exact digits."""
+    """A value as `value` and `text`; an integer that no double holds has its digits beside the nearest one."""
     if value is None:
         return None, None
     if isinstance(value, str):
@@ -156,7 +156,7 @@ def split(value: Scalar | None) -> tuple[float | None, str | None]:
         number = float(value)
     except OverflowError:
         return None, str(value)
-    return (number, None) if number == value else (None, str(value))
+    return number, None if number == value else str(value)
 
 
 def _judged(entry: Entry, decision: Decision) -> Iterator[Named]:
