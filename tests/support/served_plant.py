@@ -1,0 +1,411 @@
+"""A made-up plant in a live archive file: tags good and bad, commands of every kind, an audit log."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plantops.archive.batch import Batch, Position, Row, SampleBlock
+from plantops.archive.plant_tables import ROLLUPS
+from plantops.archive.store import Store, insert, note
+from plantops.archive.tables import TABLES
+
+NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+NOW_US = int(NOW.timestamp()) * 1_000_000
+SECOND = 1_000_000
+SOURCES = ("line1", "tank's")
+TAGS = (
+    ("line1", "speed", "1/min"),
+    ("line1", "state", ""),
+    ("tank's", "level", "m"),
+    ("tank's", "dead", "Cel"),
+)
+_NEUTRAL: dict[str, Any] = {"VARCHAR": "", "BOOLEAN": False, "BLOB": b""}
+
+
+def row(table: str, **values: Any) -> Row:
+    """A row of the table; a required column that is not told is empty, false or zero."""
+    known = TABLES[table]
+    assert set(values) <= set(known.names), f"{table} has no {set(values) - set(known.names)}"
+    return tuple(
+        values.get(one.name, _NEUTRAL.get(one.type, 0) if one.required else None) for one in known.columns
+    )
+
+
+def fill(store: Store, seconds: int = 900, per_second: int = 1) -> None:
+    """Samples of the last `seconds` before NOW and everything that happened meanwhile, in one commit."""
+    batch = Batch()
+    for each in (_plant, _commands, _audit):
+        each(batch)
+    _frames(batch, seconds * per_second, SECOND // per_second)
+    last = seconds * per_second
+    batch.positions["TAGS"] = Position(last, "created", NOW_US)
+    batch.positions["COMMANDS"] = Position(30, "created", NOW_US - 5 * SECOND)
+    with store.transaction() as connection:
+        insert(connection, batch)
+        note(connection, "rolled", str(last))
+
+
+def add_frames(store: Store, first: int, count: int) -> None:
+    """`count` more frames behind sequence `first`, a second apart, in one commit."""
+    batch = Batch()
+    start = NOW_US + (first - 900) * SECOND
+    batch.samples.append(_block(np.arange(first + 1, first + count + 1), start, SECOND))
+    for number in range(first, first + count):
+        batch.add("frame", _frame(number, NOW_US + (number - 900) * SECOND))
+    batch.positions["TAGS"] = Position(first + count, "created", start + (count - 1) * SECOND)
+    with store.transaction() as connection:
+        insert(connection, batch)
+
+
+def plant(folder: Path, **how: int) -> Store:
+    """An open live file with that plant in it."""
+    store = Store.open(folder / "live.duckdb", "demo")
+    fill(store, **how)
+    return store
+
+
+def _plant(batch: Batch) -> None:
+    for number, (source, tag, unit) in enumerate(TAGS, 1):
+        batch.add(
+            "series",
+            row(
+                "series",
+                series=number,
+                source=source,
+                tag=tag,
+                kind="f8",
+                unit=unit,
+                description=f"made-up {tag}",
+                area="hall",
+                period_ms=1000,
+                low=0.0,
+                high=100.0,
+            ),
+        )
+    for number, source in enumerate(SOURCES, 1):
+        batch.add("layout", row("layout", source=source, layout="h", sequence=number, body="{}"))
+        batch.add(
+            "source_state",
+            row(
+                "source_state",
+                sequence=number,
+                stored_at=NOW_US - 900 * SECOND,
+                source=source,
+                state="up",
+                epoch=1,
+            ),
+        )
+    for number, cause in enumerate(("device_lost", "outbox_full", "device_lost"), 1):
+        batch.add(
+            "gap",
+            row(
+                "gap",
+                sequence=10 + number,
+                stored_at=NOW_US - number * 100 * SECOND,
+                source="tank's",
+                epoch=1,
+                first=number,
+                last=number,
+                frames=1,
+                samples=40 * number,
+                cause=cause,
+            ),
+        )
+    batch.add(
+        "hole", row("hole", stream="TAGS", first=5, last=6, stored_at=NOW_US - 400 * SECOND, cause="missing")
+    )
+    batch.add(
+        "unread",
+        row(
+            "unread",
+            stream="SOURCES",
+            sequence=9,
+            stored_at=NOW_US - 300 * SECOND,
+            type="source.odd",
+            cause="unknown_type",
+            reason="no such type",
+        ),
+    )
+
+
+def _block(frames: np.ndarray[Any, np.dtype[np.int64]], start: int, step: int) -> SampleBlock:
+    count = len(frames) * len(TAGS)
+    moment = np.repeat(np.arange(len(frames)), len(TAGS))
+    series = np.tile(np.arange(1, len(TAGS) + 1, dtype=np.int32), len(frames))
+    return SampleBlock(
+        series=series,
+        observed_at=start + moment * step,
+        value=50 + 10 * np.sin(moment / 30) + series,
+        has_value=series != 4,
+        text=["running" if one == 2 else None for one in series.tolist()],
+        quality=np.where(series == 4, 24, 192).astype(np.uint8),
+        source_lag=np.full(count, 20_000, np.int64),
+        sequence=np.repeat(frames, len(TAGS)),
+        place=np.tile(np.arange(len(TAGS), dtype=np.uint16), len(frames)),
+    )
+
+
+def _frames(batch: Batch, count: int, step: int) -> None:
+    start = NOW_US - count * step
+    block = _block(np.arange(1, count + 1), start, step)
+    batch.samples.append(block)
+    for number in range(count):
+        batch.add("frame", _frame(number, start + number * step))
+    for table, seconds in zip(ROLLUPS, (1, 60, 3600), strict=True):
+        batch.rows[table.name] = list(_rolled(block, seconds))
+
+
+def _frame(number: int, at: int) -> Row:
+    return row(
+        "frame",
+        sequence=number + 1,
+        stored_at=at + 3000,
+        source=SOURCES[number % 2],
+        epoch=1,
+        number=number,
+        observed_at=at,
+        layout="h",
+        samples=len(TAGS),
+        good=len(TAGS) - 1,
+        signer="adapter",
+    )
+
+
+def _rolled(block: SampleBlock, seconds: int) -> Iterable[Row]:
+    buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
+    width = seconds * SECOND
+    for index, (series, at) in enumerate(zip(block.series.tolist(), block.observed_at.tolist(), strict=True)):
+        buckets[series, at // width * width].append(index)
+    for (series, bucket), held in buckets.items():
+        good = [index for index in held if block.quality[index] >= 192]
+        values = block.value[good].tolist()
+        last = held[-1]
+        yield row(
+            "rollup_1s",
+            series=series,
+            bucket=bucket,
+            samples=len(held),
+            good=len(good),
+            numbers=len(values),
+            minimum=min(values, default=None),
+            maximum=max(values, default=None),
+            total=sum(values) if values else None,
+            last_value=float(block.value[last]) if block.has_value[last] else None,
+            last_text=block.text[last] if block.text else None,
+            last_quality=int(block.quality[last]),
+            last_at=int(block.observed_at[last]),
+        )
+
+
+# command, seconds before NOW, steps behind the request
+LIVES = (
+    ("executed", 600, ("permitted", "claimed", "executed")),
+    ("denied", 500, ("denied",)),
+    ("refused", 400, ("denied",)),
+    ("approved", 300, ("approval_requested", "approval_accepted", "permitted", "claimed", "executed")),
+    ("waiting", 100, ("approval_requested",)),
+    ("unknown", 50, ("permitted", "claimed", "outcome_unknown")),
+)
+_FINAL = ("denied", "executed", "outcome_unknown")
+
+
+def _commands(batch: Batch) -> None:
+    sequence = 0
+    for number, (name, before, steps) in enumerate(LIVES, 1):
+        at = NOW_US - before * SECOND
+        command = f"cmd-{name}"
+        batch.add(
+            "intent",
+            row(
+                "intent",
+                sequence=number,
+                stored_at=at,
+                command=command,
+                handle=f"c{number}",
+                actor="alice",
+                login="alice",
+                on_behalf_of="[]",
+                asset="pump-001",
+                operation="SetSpeed",
+                arguments='{"RPM":1200}',
+                mode="execute",
+                reason="made-up",
+            ),
+        )
+        _event(batch, ("INTENTS", number), at, command, "intent.received")
+        for place, step in enumerate(("requested", *steps), 1):
+            sequence += 1
+            when = at + place * 40_000
+            batch.add(
+                "step",
+                row(
+                    "step",
+                    sequence=sequence,
+                    stored_at=when,
+                    command=command,
+                    type=f"command.{step}",
+                    writer="gate",
+                    is_final=step in _FINAL,
+                    reason=f"said {step}" if step in _FINAL else "",
+                    person="bob" if step == "approval_accepted" else "",
+                    window_ms=3.5 if step == "executed" else None,
+                ),
+            )
+            _event(batch, ("COMMANDS", sequence), when, command, f"command.{step}")
+            if step in ("denied", "permitted"):
+                _judged(batch, sequence, when, command, step == "permitted")
+            if step == "executed":
+                batch.add(
+                    "written",
+                    row(
+                        "written",
+                        sequence=sequence,
+                        stored_at=when,
+                        command=command,
+                        tag="speed",
+                        value=1200.0,
+                        before_value=900.0,
+                        before_quality=192,
+                        written_at=when,
+                        read_back_value=1200.0,
+                        verified=True,
+                    ),
+                )
+    at = NOW_US - 299 * SECOND
+    batch.add(
+        "approval",
+        row(
+            "approval",
+            sequence=1,
+            stored_at=at,
+            command="cmd-approved",
+            person="bob",
+            login="bob",
+            signer="bob",
+            verdict="approve",
+            expires_at=at + 600 * SECOND,
+        ),
+    )
+
+
+def _event(batch: Batch, place: tuple[str, int], at: int, command: str, kind: str) -> None:
+    """Each event of a command tells the one before it as its cause; the first has none."""
+    stream, sequence = place
+    told = [one for one in batch.rows.get("event", ()) if one[10] == command]
+    batch.add(
+        "event",
+        row(
+            "event",
+            stream=stream,
+            sequence=sequence,
+            stored_at=at,
+            type=kind,
+            version=1,
+            id=f"{stream}.{sequence}",
+            causation=told[-1][6] if told else "",
+            correlation=command,
+            command=command,
+            body=json.dumps({"type": kind}),
+        ),
+    )
+
+
+def _judged(batch: Batch, sequence: int, at: int, command: str, allowed: bool) -> None:
+    batch.add(
+        "decision",
+        row(
+            "decision",
+            sequence=sequence,
+            stored_at=at,
+            command=command,
+            stage="request",
+            judged_at=at,
+            allowed=allowed,
+            asset="pump-001",
+            operation="SetSpeed",
+            actor="alice",
+            person="alice",
+            risk="HIGH",
+            policy="p",
+            model="m",
+        ),
+    )
+    for number, rule in enumerate(("rights", "limits", "freshness")):
+        verdict = "true" if allowed or number == 0 else ("false" if number == 1 else "unknown")
+        batch.add(
+            "ruling",
+            row(
+                "ruling",
+                sequence=sequence,
+                stored_at=at,
+                command=command,
+                number=number,
+                rule=rule,
+                verdict=verdict,
+                text=f"{rule} says {verdict}",
+            ),
+        )
+    batch.add(
+        "evidence",
+        row(
+            "evidence",
+            sequence=sequence,
+            stored_at=at,
+            command=command,
+            number=0,
+            tag="speed",
+            value=900.0,
+            quality=192,
+            age_seconds=0.4,
+            frame=100,
+        ),
+    )
+
+
+def _audit(batch: Batch) -> None:
+    for position in range(200):
+        batch.add(
+            "audit",
+            row(
+                "audit",
+                position=position,
+                writer=("gate", "adapter")[position % 2],
+                number=position // 2 + 1,
+                recorded_at=NOW_US - (200 - position) * 4 * SECOND,
+                kind="command.denied",
+                leaf=f"{position:064x}",
+            ),
+        )
+    for number, (size, refusal) in enumerate(((100, ""), (190, ""), (0, "the log shrank")), 1):
+        batch.add(
+            "checkpoint",
+            row(
+                "checkpoint",
+                sequence=number,
+                size=size,
+                findings=number - 1,
+                stored_at=NOW_US - (400 - number * 100) * SECOND,
+                root="r",
+                refusal=refusal,
+                note="made-up",
+            ),
+        )
+    batch.add("policy", row("policy", sequence=1, stored_at=NOW_US - 900 * SECOND, revision=1, digest="p"))
+    batch.add(
+        "finding",
+        row(
+            "finding",
+            sequence=1,
+            stored_at=NOW_US - 60 * SECOND,
+            analyser="notary",
+            type="finding.record",
+            body="{}",
+        ),
+    )
