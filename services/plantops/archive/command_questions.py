@@ -67,21 +67,11 @@ rested AS (
     FROM evidence WHERE sequence IN (SELECT sequence FROM chain WHERE stream = 'COMMANDS')
     GROUP BY sequence
 )
-SELECT chain.depth, event.stored_at, event.type, chain.how, event.signer,
-       CASE event.stream
-           WHEN 'INTENTS' THEN format('{} asks {}.{} {}: {}', intent.actor, intent.asset, intent.operation,
-                                      intent.arguments, intent.reason)
-           WHEN 'APPROVALS' THEN format('{} says {}: {}', approval.person, approval.verdict, approval.reason)
-           ELSE coalesce(nullif(step.reason, ''), CASE WHEN decision.allowed THEN 'all rules hold' END, '')
-       END AS says,
-       coalesce(rested.rests_on, '') AS rests_on, event.correlation, event.stream, event.sequence
-FROM chain JOIN event USING (stream, sequence)
-     LEFT JOIN intent ON event.stream = 'INTENTS' AND intent.sequence = event.sequence
-     LEFT JOIN approval ON event.stream = 'APPROVALS' AND approval.sequence = event.sequence
-     LEFT JOIN step ON event.stream = 'COMMANDS' AND step.sequence = event.sequence
-     LEFT JOIN decision ON event.stream = 'COMMANDS' AND decision.sequence = event.sequence
-     LEFT JOIN rested ON event.stream = 'COMMANDS' AND rested.sequence = event.sequence
-ORDER BY chain.depth, event.stored_at DESC
+SELECT chain.depth, journal.stored_at, journal.type, chain.how, journal.who, journal.says,
+       coalesce(rested.rests_on, '') AS rests_on, journal.correlation, journal.stream, journal.sequence
+FROM chain JOIN journal USING (stream, sequence)
+     LEFT JOIN rested ON journal.stream = 'COMMANDS' AND rested.sequence = journal.sequence
+ORDER BY chain.depth, journal.stored_at DESC
 """,
         (COMMAND,),
     ),
@@ -139,15 +129,13 @@ ORDER BY step.sequence
         """
 SELECT approval.stored_at, commands.handle, commands.asset, commands.operation, commands.actor,
        approval.person, approval.verdict, approval.reason,
-       CASE answer.type WHEN 'command.approval_accepted' THEN 'counted: ' || step.reason
-                        WHEN 'command.approval_refused' THEN 'refused: ' || step.reason
-                        ELSE 'not judged' END AS gate
+       CASE step.type WHEN 'command.approval_accepted' THEN 'counted: ' || step.reason
+                      WHEN 'command.approval_refused' THEN 'refused: ' || step.reason
+                      ELSE 'not judged' END AS gate
 FROM approval
-     JOIN event AS said ON said.stream = 'APPROVALS' AND said.sequence = approval.sequence
      LEFT JOIN commands ON commands.command = approval.command
-     LEFT JOIN event AS answer ON answer.stream = 'COMMANDS' AND answer.causation = said.id
-           AND answer.type IN ('command.approval_accepted', 'command.approval_refused')
-     LEFT JOIN step ON step.sequence = answer.sequence
+     LEFT JOIN step ON step.causation = approval.id
+           AND step.type IN ('command.approval_accepted', 'command.approval_refused')
 WHERE approval.stored_at >= $since::TIMESTAMP
 ORDER BY approval.sequence DESC
 """,
@@ -222,9 +210,9 @@ SELECT stops.requested_at, stops.handle, stops.actor, stops.asset, stops.operati
        stops.state, stops.duration_ms,
        coalesce(string_agg(overtaken.handle, ', ' ORDER BY overtaken.sequence), '') AS overtook
 FROM commands AS stops
-     LEFT JOIN event ON event.type = 'command.cancelled'
-           AND json_extract_string(event.body, '$.by') = stops.command
-     LEFT JOIN commands AS overtaken ON overtaken.command = event.command
+     LEFT JOIN intent ON intent.sequence = stops.sequence
+     LEFT JOIN step ON step.type = 'command.cancelled' AND step.causation = intent.id
+     LEFT JOIN commands AS overtaken ON overtaken.command = step.command
 WHERE stops.safe_direction AND stops.requested_at >= $since::TIMESTAMP
 GROUP BY ALL
 ORDER BY stops.requested_at DESC

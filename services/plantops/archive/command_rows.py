@@ -62,6 +62,8 @@ def intent_rows(entry: Entry, event: CommandRequested) -> Iterator[Named]:
             intent.reason,
             event.digest,
             entry.correlation,
+            entry.id,
+            entry.causation,
         ),
     )
 
@@ -83,6 +85,8 @@ def approval_rows(entry: Entry, event: ApprovalReceived) -> Iterator[Named]:
             word.intent,
             word.decision,
             micros(word.expires_at),
+            entry.id,
+            entry.causation,
         ),
     )
 
@@ -110,6 +114,8 @@ def step_rows(entry: Entry, event: object) -> Iterator[Named]:
             reason_of(event),
             event.person if isinstance(event, ApprovalAccepted | ApprovalRefused) else "",
             event.window_ms if isinstance(event, CommandExecuted) else None,
+            entry.id,
+            entry.causation,
         ),
     )
     decision = getattr(event, "decision", None)
@@ -147,7 +153,7 @@ _WORDS: Final[Mapping[type[Any], Callable[[Any], str]]] = MappingProxyType(
 
 
 def split(value: Scalar | None) -> tuple[float | None, str | None]:
-    """A value as `value` and `text`; an integer that no double holds has its digits beside the nearest one."""
+    """A value as `value` and `text`; of an integer that no double holds, the nearest one and its digits."""
     if value is None:
         return None, None
     if isinstance(value, str):

@@ -6,6 +6,13 @@ from typing import Final
 
 from plantops.archive.table import COMMAND, SEQUENCE, STORED, Column, Table, needs
 
+_LINK: Final = (
+    needs("id", "VARCHAR", "of the event"),
+    needs(
+        "causation", "VARCHAR", "id of the event that caused it, as an unsigned header says; empty: not told"
+    ),
+)
+
 INTENT: Final = Table(
     "intent",
     "What was asked for at the door, by whom (stream INTENTS).",
@@ -26,6 +33,7 @@ INTENT: Final = Table(
         needs("reason", "VARCHAR"),
         needs("digest", "VARCHAR"),
         needs("correlation", "VARCHAR", "what it belongs to, such as a conversation; empty: nothing told"),
+        *_LINK,
     ),
     key=("sequence",),
     origin="derived",
@@ -45,6 +53,7 @@ STEP: Final = Table(
         needs("reason", "VARCHAR", "in words, empty where there is nothing to say"),
         needs("person", "VARCHAR", "whose approval it counts or refuses, else empty"),
         Column("window_ms", "DOUBLE", "of an executed one: from the last judged read to the first write"),
+        *_LINK,
     ),
     key=("sequence",),
     origin="derived",
@@ -156,6 +165,7 @@ APPROVAL: Final = Table(
         needs("intent", "VARCHAR"),
         needs("decision", "VARCHAR"),
         needs("expires_at", "TIMESTAMP"),
+        *_LINK,
     ),
     key=("sequence",),
     origin="derived",

@@ -52,42 +52,65 @@ SELECT asked.handle, asked.command, asked.actor, coalesce(judged.person, '') AS 
        coalesce(accepted.approvals, 0) AS approvals, coalesce(accepted.approved_by, '') AS approved_by,
        coalesce(made.written, '') AS written, made.verified,
        (epoch_us(final.stored_at) - epoch_us(asked.stored_at)) / 1000 AS duration_ms, final.window_ms,
-       asked.confirms, coalesce(confirmed_by, '') AS confirmed_by, asked.on_behalf_of, asked.login, asked.signer, coalesce(judged.policy, '') AS policy,
-       asked.correlation, asked.sequence
+       asked.confirms, coalesce(confirmed_by, '') AS confirmed_by, asked.on_behalf_of, asked.login,
+       asked.signer, coalesce(judged.policy, '') AS policy, asked.correlation, asked.sequence
 FROM asked LEFT JOIN final USING (command) LEFT JOIN latest USING (command)
      LEFT JOIN accepted USING (command) LEFT JOIN judged USING (command) LEFT JOIN made USING (command)
      LEFT JOIN confirming USING (command)
+"""
+
+JOURNAL: Final = """
+SELECT stored_at, 'INTENTS' AS stream, sequence, 'command.requested' AS type, command, actor AS who,
+       format('asks {}.{} {}: {}', asset, operation, arguments, reason) AS says, correlation, id, causation
+FROM intent
+UNION ALL
+SELECT stored_at, 'APPROVALS', sequence, 'approval.received', command, person,
+       format('{}: {}', verdict, reason), '', id, causation
+FROM approval
+UNION ALL
+SELECT step.stored_at, 'COMMANDS', step.sequence, type, step.command, writer,
+       coalesce(nullif(reason, ''), CASE WHEN allowed THEN 'all rules hold' END, ''), '', id, causation
+FROM step LEFT JOIN decision ON decision.sequence = step.sequence
+UNION ALL
+SELECT stored_at, stream, sequence, type, command, signer, '', correlation, id, causation
+FROM event WHERE stream NOT IN ('INTENTS', 'APPROVALS', 'COMMANDS', 'SOURCES', 'DEAD')
 """
 
 CAUSAL_LINKS: Final = """
 -- Told: the event names its cause by id.
 SELECT effect.stream, effect.sequence, cause.stream AS cause_stream, cause.sequence AS cause_sequence,
        'told' AS how
-FROM event AS effect JOIN event AS cause ON cause.id = effect.causation
+FROM journal AS effect JOIN journal AS cause ON cause.id = effect.causation
 WHERE effect.causation <> ''
 UNION ALL
 -- What an executor says follows from the newest order for that command.
-SELECT effect.stream, effect.sequence, cause.stream, cause.sequence, 'ordered'
-FROM event AS effect ASOF JOIN (
-    SELECT * FROM event WHERE stream = 'COMMANDS'
-    AND type IN ('command.permitted', 'command.safe_permitted', 'command.simulation_ordered')
+SELECT 'COMMANDS', effect.sequence, 'COMMANDS', cause.sequence, 'ordered'
+FROM (
+    SELECT * FROM step WHERE type IN ('command.dry_run', 'command.claimed', 'command.executed',
+                                      'command.failed', 'command.outcome_unknown')
+) AS effect ASOF JOIN (
+    SELECT * FROM step WHERE type IN ('command.permitted', 'command.safe_permitted',
+                                      'command.simulation_ordered')
 ) AS cause ON effect.command = cause.command AND effect.sequence > cause.sequence
-WHERE effect.stream = 'COMMANDS' AND effect.type IN ('command.dry_run', 'command.claimed',
-    'command.executed', 'command.failed', 'command.outcome_unknown')
 UNION ALL
--- A person's word, and a deadline that passed, follow from what waited for them.
-SELECT effect.stream, effect.sequence, cause.stream, cause.sequence, 'awaited'
-FROM event AS effect ASOF JOIN (
-    SELECT * FROM event WHERE stream = 'COMMANDS'
-    AND type IN ('command.approval_requested', 'command.simulated', 'command.permitted')
+-- A person's word follows from what waited for it.
+SELECT 'APPROVALS', effect.sequence, 'COMMANDS', cause.sequence, 'awaited'
+FROM approval AS effect ASOF JOIN (
+    SELECT * FROM step WHERE type = 'command.approval_requested'
 ) AS cause ON effect.command = cause.command AND effect.stored_at >= cause.stored_at
-WHERE effect.type IN ('approval.received', 'timer.fired')
 UNION ALL
 -- A confirmation follows from the simulation that it names.
-SELECT 'INTENTS', effect.sequence, cause.stream, cause.sequence, 'confirmed'
+SELECT 'INTENTS', effect.sequence, 'COMMANDS', cause.sequence, 'confirmed'
 FROM (SELECT * FROM intent WHERE confirms <> '') AS effect ASOF JOIN (
-    SELECT * FROM event WHERE stream = 'COMMANDS' AND type = 'command.simulated'
+    SELECT * FROM step WHERE type = 'command.simulated'
 ) AS cause ON effect.confirms = cause.command AND effect.stored_at >= cause.stored_at
+UNION ALL
+-- A command expires because nobody answered what waited last.
+SELECT 'COMMANDS', effect.sequence, 'COMMANDS', cause.sequence, 'unanswered'
+FROM (SELECT * FROM step WHERE type = 'command.expired') AS effect ASOF JOIN (
+    SELECT * FROM step WHERE type IN ('command.approval_requested', 'command.simulated',
+                                      'command.permitted')
+) AS cause ON effect.command = cause.command AND effect.sequence > cause.sequence
 """
 
 # Headers are not signed: a circle of causes in them must not turn a query into an endless one.
@@ -105,9 +128,9 @@ chain AS (
     FROM chain JOIN link USING (stream, sequence)
     WHERE depth < {LONGEST_CHAIN}
 )
-SELECT ended.command, ended.type AS ended_as, chain.depth, chain.how, event.stored_at, event.type,
-       event.signer, event.id, event.command AS about, event.correlation, event.stream, event.sequence,
-       chain.ending
+SELECT ended.command, ended.type AS ended_as, chain.depth, chain.how, journal.stored_at, journal.type,
+       journal.who, journal.says, journal.command AS about, journal.correlation, journal.stream,
+       journal.sequence, chain.ending
 FROM chain JOIN step AS ended ON ended.sequence = chain.ending
-     JOIN event ON event.stream = chain.stream AND event.sequence = chain.sequence
+     JOIN journal ON journal.stream = chain.stream AND journal.sequence = chain.sequence
 """  # noqa: S608 - a number of ours

@@ -78,7 +78,8 @@ FROM known LEFT JOIN tags USING (source) LEFT JOIN frames USING (source) LEFT JO
 AUDIT_STATE: Final = """
 WITH newest AS (SELECT max(stored_at) AS at FROM position),
 records AS (
-    SELECT coalesce(max(position) + 1, 0) AS records, count(*) AS held,
+    SELECT coalesce(max(position) + 1, 0) AS records,
+           coalesce(max(position) + 1 - min(position) - count(*), 0) AS missing,
            count(*) FILTER (number = 0) AS unreadable
     FROM audit
 ),
@@ -92,6 +93,6 @@ SELECT records, coalesce(covered, 0) AS covered, greatest(records - coalesce(cov
        last_checkpoint_at,
        date_diff('millisecond', last_checkpoint_at, newest.at) / 1000 AS last_checkpoint_age_seconds,
        coalesce(findings, 0) AS findings, coalesce(refusal, '') AS refusal,
-       unreadable, records - held AS missing, newest.at AS as_of
+       unreadable, missing, newest.at AS as_of
 FROM records, signed, refused, newest
 """

@@ -10,7 +10,7 @@ ParameterKind: TypeAlias = Literal["text", "time"]
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """`$name` in the SQL, bound as text. A `time` is UTC as ISO 8601; an empty default means it must be given.
+    """`$name` in the SQL, bound as text: a `time` as UTC in ISO 8601. Without a default it must be given.
 
     The default of a time is an age, such as 24h, counted back from the newest stored time of the file.
     """

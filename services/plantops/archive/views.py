@@ -10,7 +10,7 @@ from typing import Final
 
 import duckdb
 
-from plantops.archive.command_views import CAUSAL_LINKS, CAUSES, COMMANDS
+from plantops.archive.command_views import CAUSAL_LINKS, CAUSES, COMMANDS, JOURNAL
 from plantops.archive.plant_tables import ROLLUP_1H, ROLLUP_1M, ROLLUP_1S
 from plantops.archive.plant_views import AUDIT_STATE, SAMPLES, SOURCE_HEALTH, rolled_up
 
@@ -22,6 +22,7 @@ VIEWS: Final[tuple[tuple[str, str], ...]] = (
     ("source_health", SOURCE_HEALTH),
     ("audit_state", AUDIT_STATE),
     ("commands", COMMANDS),
+    ("journal", JOURNAL),
     ("causal_links", CAUSAL_LINKS),
     ("causes", CAUSES),
 )
@@ -35,7 +36,8 @@ VIEW_TEXTS: Final = {
     "source_health": "One row for each source: device, rate, gaps, freshness.",
     "audit_state": "One row: how much of the audit log a signed checkpoint covers.",
     "commands": "One row for each command: who, what, why, how it ended, what was written.",
-    "causal_links": "What caused each event, one step back.",
+    "journal": "What was asked, said and done, in words; sources and their samples left out.",
+    "causal_links": "What caused each event of the journal, one step back.",
     "causes": "What led to the end of each command, all the way back; depth 0 is the end itself.",
 }
 """What each view answers."""
