@@ -14,7 +14,7 @@ from plantops.archive.record_tables import HOLE
 from plantops.flow.bus import Bus, Stored
 from plantops.flow.inlet import Inlet, check_identity
 from plantops.flow.processor import Reads
-from plantops.runtime.errors import BrokerUnavailable, IntegrityError
+from plantops.runtime.errors import BrokerUnavailable, IntegrityError, StreamMissing
 
 FETCH_MESSAGES: Final = 500
 # What one stream may hold back while the disk is busy: some seconds of a busy plant.
@@ -41,9 +41,18 @@ class Intake:
     """
 
     def __init__(
-        self, process: str, reads: Reads, bus: Bus, projection: Projection, position: Position | None
+        self,
+        process: str,
+        reads: Reads,
+        bus: Bus,
+        projection: Projection,
+        position: Position | None,
+        *,
+        until: int | None = None,
     ) -> None:
+        """`position` is how far the stream is stored, `until` the last sequence to take, None for no end."""
         self.stream: Final = reads.stream
+        self.until: Final = until
         self.halted = ""
         self.last_known = 0  # of the stream, when it was last looked at
         self._bus, self._projection = bus, projection
@@ -66,21 +75,25 @@ class Intake:
         return self._inlet.position
 
     async def run(self, more: asyncio.Event) -> None:
-        """Until cancelled; `more` is set whenever something waits to be stored. Raises: BrokerError when a
-        right or the stream is missing."""
-        is_lost, is_open = False, False
-        while True:
+        """Until cancelled, or until the end was taken; `more` is set whenever something waits to be stored.
+
+        A stream that is missing is waited for. Raises: BrokerError when a right is missing.
+        """
+        told, is_open = "", False
+        while self.until is None or self.position < self.until:
             try:
                 if not is_open:
                     await self._open()
                     is_open = True
                 await self._turn(more)
-                is_lost = False
-            except BrokerUnavailable as error:
+                told = self.halted = ""
+            except (BrokerUnavailable, StreamMissing) as error:
                 self._inlet.is_adrift = True
-                if not is_lost:
+                if isinstance(error, StreamMissing):
+                    self.halted, is_open = error.message, False
+                if type(error).__name__ != told:
                     log.warning("archive.waiting", stream=self.stream, reason=error.message)
-                is_lost = True
+                told = type(error).__name__
                 await asyncio.sleep(_PAUSE_SECONDS)
             except IntegrityError as error:
                 self.halted = error.message
@@ -88,9 +101,14 @@ class Intake:
                 await asyncio.Event().wait()
 
     async def _open(self) -> None:
+        await self._look()
+        await self._inlet.open(self._bus)
+
+    async def _look(self) -> None:
+        """Whether it is the stream that was archived so far, and how far it reaches."""
         state = await self._bus.state(self.stream)
         try:
-            check_identity(self.stream, state, self._created, self._inlet.position)
+            check_identity(self.stream, state, self._created if self.position else "", self.position)
         except IntegrityError as error:
             said = error.message.partition(";")[0]
             raise IntegrityError(
@@ -99,15 +117,22 @@ class Intake:
                 path=self.stream,
             ) from error
         self._created, self._first, self.last_known = state.created, state.first, state.last
-        await self._inlet.open(self._bus)
 
     async def _turn(self, more: asyncio.Event) -> None:
         await self._room.wait()
         if self._inlet.needs_rewind():
+            await self._look()
             await self._inlet.rewind()
-        fresh = self._inlet.accept(await self._inlet.fetch(FETCH_MESSAGES))
+        delivered = await self._inlet.fetch(FETCH_MESSAGES)
+        fresh = self._inlet.accept(delivered)
+        if self.until is not None and fresh and fresh[-1].sequence > self.until:
+            fresh = self._up_to(fresh, self.until)
         if not fresh:
             return
+        if delivered[0].delivery == 1 or fresh[-1].sequence != self.position + len(fresh):
+            # A count that begins anew may be that of another stream of this name; and whether something is
+            # missing or expired shows in what the stream holds now.
+            await self._look()
         read = await self._projection.read(fresh)
         taken = self._waiting
         before = taken.batch.sample_count
@@ -123,6 +148,13 @@ class Intake:
         if taken.weight > MAX_WAITING:
             self._room.clear()
         more.set()
+
+    def _up_to(self, fresh: list[Stored], until: int) -> list[Stored]:
+        """What lies before the end; where the end itself is missing, it counts as taken."""
+        kept = [stored for stored in fresh if stored.sequence <= until]
+        if not kept:
+            self._inlet.position = until
+        return kept
 
     def _note_holes(self, fresh: list[Stored], batch: Batch) -> None:
         position = self._inlet.position

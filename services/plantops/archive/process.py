@@ -17,9 +17,9 @@ import structlog
 from plantops.archive.closing import Closing
 from plantops.archive.condition import Condition, StreamCondition, save_condition
 from plantops.archive.intake import Intake
-from plantops.archive.projection import AuditProjection, EventProjection
+from plantops.archive.projection import projections
 from plantops.archive.rolling import Roller
-from plantops.archive.series import SeriesBook
+from plantops.archive.series import known_series
 from plantops.archive.serving import serve
 from plantops.archive.settings import ArchiveSettings, WindowSettings
 from plantops.archive.specs import ARCHIVE, ARCHIVE_AUDIT, AUDIT_STREAMS, PLANT_STREAMS
@@ -30,7 +30,6 @@ from plantops.flow.audited import keep_auditing
 from plantops.flow.bus import Bus
 from plantops.flow.context import Context
 from plantops.flow.policies import follow
-from plantops.policy.in_force import InForce
 from plantops.runtime.errors import PlantOpsError
 
 LIVE_FILE: Final = "live.duckdb"
@@ -42,26 +41,18 @@ _LAST_COMMIT_SECONDS: Final = 2.0
 log = structlog.get_logger("plantops.archive")
 
 
-def intakes(
-    names: tuple[str, str], buses: tuple[Bus, Bus], trust: InForce, store: Store, *, site: str
-) -> list[Intake]:
-    """One for each stream, from where the store stands. `names` and `buses`: in the plant, in the audit."""
-    series, positions = known_series(store), store.positions()
-    plant = EventProjection(buses[0], trust, series, site=site)
-    noted = EventProjection(buses[1], trust, series, site=site)
-    projections = {"AUDIT": AuditProjection(), "CHECKPOINTS": noted}
+def intakes(context: Context, audit: Bus, store: Store) -> list[Intake]:
+    """One for each stream, from where the store stands; `audit` is the login in the audit's account."""
+    known, positions = known_series(store), store.positions()
+    made = projections(context.bus, audit, context.in_force, known, site=context.site)
     return [
-        Intake(name, reads, bus, projections.get(reads.stream, plant), positions.get(reads.stream))
-        for name, bus, streams in zip(names, buses, (PLANT_STREAMS, AUDIT_STREAMS), strict=True)
+        Intake(name, reads, bus, made(reads.stream), positions.get(reads.stream))
+        for name, bus, streams in (
+            (ARCHIVE, context.bus, PLANT_STREAMS),
+            (ARCHIVE_AUDIT, audit, AUDIT_STREAMS),
+        )
         for reads in streams
     ]
-
-
-def known_series(store: Store) -> SeriesBook:
-    """Numbers and layouts as the file holds them."""
-    rows = store.connection.execute("SELECT source, tag, series FROM series").fetchall()
-    layouts = store.connection.execute("SELECT source, layout FROM layout").fetchall()
-    return SeriesBook({(source, tag): number for source, tag, number in rows}, layouts)
 
 
 class ArchiveProcess:
@@ -74,17 +65,15 @@ class ArchiveProcess:
             self._folder / LIVE_FILE, context.site, memory_megabytes=settings.memory_megabytes
         )
         self._roller = Roller(self._store)
-        self._intakes = intakes(
-            (ARCHIVE, ARCHIVE_AUDIT), (context.bus, audit), context.in_force, self._store, site=context.site
-        )
+        self._intakes = intakes(context, audit, self._store)
         self._writer = Writer(
             self._store, self._roller, self._intakes, commit_seconds=settings.commit_seconds
         )
         self._closing = Closing(self._store, self._writer.lock, self._folder / PARQUET, context, settings)
-        self._reader = self._store.cursor()  # for the snapshots' thread
         self._windows = windows_of(settings.window)
         self._served_at = self._served_seconds = 0.0
         self._not_served = ""
+        self._unread = self._holes = 0
 
     async def run(self) -> None:
         """Until cancelled; then what waits is stored. Raises: IntegrityError, StorageBusy, BrokerError."""
@@ -108,7 +97,7 @@ class ArchiveProcess:
         started = time.monotonic()
         await self._writer.roll()
         try:
-            await asyncio.to_thread(serve, self._reader, self._folder / SERVED_FILE, self._windows)
+            await asyncio.to_thread(self._serve)
         except PlantOpsError as error:
             if not self._not_served:
                 log.error("archive.not_served", reason=error.message)  # noqa: TRY400
@@ -117,19 +106,20 @@ class ArchiveProcess:
             self._not_served = ""
             self._served_at, self._served_seconds = time.time(), time.monotonic() - started
 
+    def _serve(self) -> None:
+        with self._store.reading() as cursor:
+            serve(cursor, self._folder / SERVED_FILE, self._windows)
+
     async def _tell(self) -> None:
         condition = await asyncio.to_thread(self._condition)
         with suppress(OSError):  # a full disk is told by the writer, which the next condition shows
             await asyncio.to_thread(save_condition, condition, self._folder)
 
     def _condition(self) -> Condition:
-        cursor = self._store.cursor()
-        try:
-            unread, holes = cursor.execute(
+        with suppress(PlantOpsError), self._store.reading() as cursor:  # else as they were
+            self._unread, self._holes = cursor.execute(
                 "SELECT (SELECT count(*) FROM unread), (SELECT count(*) FROM hole)"
             ).fetchall()[0]
-        finally:
-            cursor.close()
         return Condition(
             site=self._context.site,
             pid=os.getpid(),
@@ -145,8 +135,8 @@ class ArchiveProcess:
             not_served=self._not_served,
             closed_at=self._closing.done_at,
             not_closed=self._closing.problem,
-            unread=unread,
-            holes=holes,
+            unread=self._unread,
+            holes=self._holes,
         )
 
     async def _leave(self) -> None:
@@ -157,8 +147,7 @@ class ArchiveProcess:
                 await self._writer.roll()
         except (TimeoutError, PlantOpsError) as error:
             log.warning("archive.stopped_early", reason=repr(error))
-        self._reader.close()
-        self._store.close()
+        await asyncio.to_thread(self._store.close)
 
 
 async def run_archive(context: Context, audit: Bus, settings: ArchiveSettings) -> None:

@@ -6,7 +6,7 @@ whole fetch at once, so that a reading which fails leaves nothing half done.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -128,6 +128,18 @@ class AuditProjection:
             if isinstance(one, Understood):
                 for table, row in one.rows:
                     batch.add(table, row)
+
+
+def projections(
+    plant: Bus, audit: Bus, trust: InForce, series: SeriesBook, *, site: str
+) -> Callable[[str], Projection]:
+    """Which projection a stream has. They share the series, so they belong to one archive."""
+    events = EventProjection(plant, trust, series, site=site)
+    special: dict[str, Projection] = {
+        "AUDIT": AuditProjection(),
+        "CHECKPOINTS": EventProjection(audit, trust, series, site=site),
+    }
+    return lambda stream: special.get(stream, events)
 
 
 _MAX_REASON: Final = 1000

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from plantops.archive.batch import Batch, Row
 from plantops.archive.plant_tables import LAYOUT, SERIES
+from plantops.archive.store import Store
 from plantops.events.base import encode_json
 from plantops.events.tags import SourceDefined, TagDefinition
 
@@ -58,6 +59,13 @@ class SeriesBook:
         # Two layouts in one batch: the later one stays.
         kept = [row for row in batch.rows.get(SERIES.name, []) if row[0] not in fresh]
         batch.rows[SERIES.name] = [*kept, *fresh.values()]
+
+
+def known_series(store: Store) -> SeriesBook:
+    """Numbers and layouts as a live file holds them."""
+    rows = store.connection.execute("SELECT source, tag, series FROM series").fetchall()
+    layouts = store.connection.execute("SELECT source, layout FROM layout").fetchall()
+    return SeriesBook({(source, tag): number for source, tag, number in rows}, layouts)
 
 
 def series_row(definition: SourceDefined, tag: TagDefinition, number: int, layout: str) -> Row:

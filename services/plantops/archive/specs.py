@@ -47,10 +47,15 @@ def archive_audit_spec() -> ProcessSpec:
 
 
 def replayer_spec() -> ProcessSpec:
-    """Who rebuilds an archive while the real one runs: run by a person, reads only."""
-    return ProcessSpec(REPLAYER, reads=PLANT_STREAMS, lookups=("DEFINITIONS", "POLICY"))
+    """Who rebuilds an archive while the real one runs: run by a person, reads only.
+
+    It looks messages up by sequence to find the one that was stored at a given time.
+    """
+    looked_up = tuple(reads.stream for reads in PLANT_STREAMS)
+    return ProcessSpec(REPLAYER, reads=PLANT_STREAMS, lookups=("DEFINITIONS", *looked_up))
 
 
 def replayer_audit_spec() -> ProcessSpec:
     """The same person in the audit's account."""
-    return ProcessSpec(REPLAYER_AUDIT, account="AUDIT", reads=AUDIT_STREAMS)
+    looked_up = tuple(reads.stream for reads in AUDIT_STREAMS)
+    return ProcessSpec(REPLAYER_AUDIT, account="AUDIT", reads=AUDIT_STREAMS, lookups=looked_up)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
 
 from plantops.archive.batch import Batch, joined
+from plantops.archive.faults import translated
 from plantops.archive.intake import Intake, Taken
 from plantops.archive.rolling import Roller
 from plantops.archive.store import Store, insert
@@ -25,6 +26,9 @@ class Writer:
     """Commits until cancelled. Whoever else needs the live file's own connection takes `lock`.
 
     `problem` says why nothing is stored at the moment, "" while all is well; `stored` counts samples.
+
+    What was taken from the intakes stays in hand until it is stored, also when a commit is cancelled: whoever
+    commits next stores it first, since a later position would stand for it.
     """
 
     def __init__(
@@ -36,6 +40,8 @@ class Writer:
         self.stored = 0
         self._store, self._roller, self._intakes = store, roller, intakes
         self._commit_seconds = commit_seconds
+        self._in_hand: list[tuple[Intake, Taken]] = []
+        self._is_again = False  # it was tried to store what is in hand, and may be stored
         self._is_rolling = False  # whether the roll-ups in memory hold everything that is stored
         position = store.positions().get("TAGS")
         self._tags = position.sequence if position else 0
@@ -50,17 +56,24 @@ class Writer:
             await self.commit()
 
     async def commit(self) -> None:
-        """Store what waits now, then tell the broker."""
+        """Store what waits now, then tell the broker. Raises: as `run`."""
         async with self.lock:
-            taken = [(intake, intake.take()) for intake in self._intakes]
-            batch = merged([part for _intake, part in taken])
-            if not batch.positions:
-                return
-            await self._insist(batch)
-            for intake, part in taken:
-                await intake.confirm(part)
+            if self._in_hand:
+                await self._store_in_hand()
+            self._in_hand, self._is_again = [(intake, intake.take()) for intake in self._intakes], False
+            await self._store_in_hand()
             if self._roller.is_full:
                 await self._roll_when_possible()
+
+    async def _store_in_hand(self) -> None:
+        """What is in hand; then nothing is."""
+        held = self._in_hand
+        batch = merged([part for _intake, part in held])
+        if batch.positions:
+            await self._insist(batch)
+            for intake, part in held:
+                await intake.confirm(part)
+        self._in_hand = []
 
     async def roll(self) -> None:
         """Write the roll-ups of everything that is stored; on a full disk they stay in memory.
@@ -72,14 +85,14 @@ class Writer:
 
     async def _roll_when_possible(self) -> None:
         try:
-            await asyncio.to_thread(self._roll)
+            await _finished(self._roll)
         except StorageError as error:
             log.warning("archive.not_rolled", reason=error.message)
 
     async def _insist(self, batch: Batch) -> None:
         while True:
             try:
-                await asyncio.to_thread(self._commit, batch)
+                await _finished(lambda: self._commit(batch))
             except StorageError as error:
                 if not self.problem:
                     log.error("archive.not_stored", reason=error.message)  # noqa: TRY400
@@ -93,23 +106,49 @@ class Writer:
 
     def _commit(self, batch: Batch) -> None:
         block = joined(batch.samples)
+        is_again, self._is_again = self._is_again, True
         with self._store.transaction() as connection:
-            insert(connection, batch, block)
-        if block is not None:
-            self.stored += len(block)
-            if self._is_rolling:
-                self._roller.fold(block)
+            is_stored = is_again and self._is_stored(batch)
+            if not is_stored:
+                insert(connection, batch, block)
         if "TAGS" in batch.positions:
             self._tags = batch.positions["TAGS"].sequence
+        if is_stored:
+            self._is_rolling = False  # whether these samples are folded too is not known
+        elif block is not None:
+            self.stored += len(block)
+            if self._is_rolling:
+                with translated(self._store.path):
+                    self._roller.fold(block)
+
+    def _is_stored(self, batch: Batch) -> bool:
+        """All or nothing is: a batch and its positions are one transaction."""
+        stored = self._store.positions()
+        return all(stored.get(stream) == position for stream, position in batch.positions.items())
 
     def _roll(self) -> None:
         """What could not be written is folded again from what is stored, the next time."""
         if not self._is_rolling:
-            self._roller.resume()
+            with self._store.transaction():
+                pass  # opens the file again if DuckDB gave it up
+            with translated(self._store.path):
+                self._roller.resume()
         self._is_rolling = False
         with self._store.transaction() as connection:
             self._roller.flush(connection, self._tags)
         self._is_rolling = True
+
+
+async def _finished(work: Callable[[], None]) -> None:
+    """Run it in a thread to its end, also when cancelled: nobody else may use the connection before."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("archive.stopped_within", reason=str(error))
+        raise
 
 
 def merged(parts: Sequence[Taken]) -> Batch:

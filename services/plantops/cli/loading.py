@@ -67,6 +67,7 @@ ENTRIES: Final = {
             "policy": ("policies", "Revise, sign, verify and publish what is allowed."),
             "identity": ("identities", "Keys of persons and of new sources."),
             "audit": ("audit", "Prove what happened."),
+            "replay": ("replay", "Make the archive again from the log, and print what each table holds."),
             "secret": ("secrets", "The encrypted store for device passwords."),
         },
     ),
