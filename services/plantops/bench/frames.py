@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 
 from plantops.bench.ceilings import nats_ceilings
 from plantops.bench.figures import Bench, Figure, Load, Tell, figure, percentiles
 from plantops.bench.ground import SOURCE, Ground, ground
 from plantops.bench.machine import cpu_seconds
 from plantops.bench.observer import ReaderSeen, TwinSeen, person, second_reader
+from plantops.bench.progress import delays, rates
 from plantops.bench.publisher import SAMPLES, Publisher, publisher, source_file
 from plantops.events.base import TagName
 from plantops.events.tags import TagFrame
@@ -119,31 +119,11 @@ async def _measure(scene: Scene, pace: Callable[[Scene, float], Awaitable[None]]
     seen = scene.twin.revisions
     return Outcome(
         sustained=count * SAMPLES / (ended - begun),
-        rates=_rates(seen, begun, ended),
-        delays=_delays(seen, scene.made.made_at),
+        rates=rates(seen, begun, ended, each=SAMPLES),
+        delays=delays(seen, scene.made.made_at),
         cpu=cpu,
         samples=count * SAMPLES,
     )
-
-
-def _rates(seen: Sequence[tuple[float, int]], begun: float, ended: float) -> tuple[float, ...]:
-    """Samples/s of each whole second (or of the whole, when it was shorter)."""
-    rates: list[float] = []
-    last = (begun, 0)
-    for at, revision in seen:
-        if at - last[0] >= 1.0:
-            rates.append((revision - last[1]) * SAMPLES / (at - last[0]))
-            last = (at, revision)
-    whole = seen[-1][1] * SAMPLES / (ended - begun)
-    return tuple(rates[1:]) if len(rates) > 1 else (whole,)
-
-
-def _delays(seen: Sequence[tuple[float, int]], made_at: Sequence[float]) -> tuple[float, ...]:
-    """From the making of each frame to the first answer that showed it."""
-    delays: list[float] = []
-    for (_, old), (at, new) in pairwise([(0.0, 0), *seen]):
-        delays += [at - made for made in made_at[old:new]]
-    return tuple(delays)
 
 
 async def _check(scene: Scene) -> None:

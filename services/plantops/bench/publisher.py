@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -32,8 +33,9 @@ LIVE_SECONDS = 5.0
 
 @dataclass
 class Publisher:
-    """Makes full frames, block after block of the source's tags; every sample is its tag's next
-    count. `made_at` holds the monotonic time of each frame, in order of their sequence."""
+    """Makes full frames, block after block of the source's tags. Every sample is its tag's next count; of a
+    source of doubles, a noisy measurement. `made_at` holds the monotonic time of each frame, in order of
+    their sequence."""
 
     definition: SourceDefined
     outbox: Outbox
@@ -47,6 +49,8 @@ class Publisher:
         self._blocks = [np.arange(start, start + SAMPLES, dtype="<u4") for start in range(0, size, SAMPLES)]
         self._indexes = [block.tobytes() for block in self._blocks]
         self._bases = [block.astype("<u8") * APART for block in self._blocks]
+        self._kind = self.definition.tags[0].kind
+        self._random = np.random.default_rng(1)
 
     def make(self, count: int) -> None:
         """Make `count` frames and hand them to the outbox."""
@@ -57,16 +61,21 @@ class Publisher:
         round_, block = divmod(number, len(self._blocks))
         self.made_at.append(time.monotonic())
         is_last = block == len(self._blocks) - 1
-        values = (self._bases[block] + np.uint64(round_ + 1)).tobytes()
         return TagFrame(
             source=self.definition.source,
             epoch=self.epoch,
             sequence=number + 1,
             observed_at=time.time_ns(),
             layout=self._layout,
-            columns=[Column("u8", self._indexes[block], values, 192, 0)],
+            columns=[Column(self._kind, self._indexes[block], self._values(block, round_), 192, 0)],
             confirms=b"\x00" if is_last else b"",
         )
+
+    def _values(self, block: int, round_: int) -> bytes:
+        if self._kind == "u8":
+            return (self._bases[block] + np.uint64(round_ + 1)).tobytes()
+        # Noise in every bit of the mantissa: nothing compresses worse.
+        return self._random.normal(60.0, 0.2, SAMPLES).astype("<f8").tobytes()
 
     def expected(self, position: int) -> int:
         """The value that tag `position` has after all frames made so far."""
@@ -120,10 +129,11 @@ def _count_break(made: Publisher) -> None:
     made.breaks += 1
 
 
-def source_file(tags: int) -> str:
-    """A source of counters. Its device is never connected: frames come from the publisher."""
+def source_file(tags: int, kind: Literal["uint64", "float64"] = "uint64") -> str:
+    """A source of counters, or of noisy doubles. Its device is never connected: frames come from the
+    publisher."""
     head = (
         'adapter = "modbus"\n[connection]\nhost = "127.0.0.1"\n[[groups]]\nname = "all"\nperiod_ms = 1000\n'
     )
-    one = '[[tags]]\nname = "bench.c{0:05d}"\naddress = "holding:{0}:uint64"\n'
-    return head + "".join(one.format(number) for number in range(tags))
+    one = '[[tags]]\nname = "bench.c{0:05d}"\naddress = "holding:{0}:{1}"\n'
+    return head + "".join(one.format(number, kind) for number in range(tags))

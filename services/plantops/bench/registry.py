@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plantops.bench import audit, commands, decisions, frames, latency, memory, modbus, opcua
+from plantops.bench import archive_ingest, audit, commands, decisions, frames, latency, memory, modbus, opcua
 from plantops.bench.figures import Bench
 from plantops.runtime.errors import SettingsError
 
@@ -16,6 +16,7 @@ BENCHES: tuple[Bench, ...] = (
     commands.BENCH,
     decisions.BENCH,
     audit.BENCH,
+    archive_ingest.BENCH,
     memory.BENCH,
 )
 
