@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plantops.bench import archive_ingest, audit, commands, decisions, frames, latency, memory, modbus, opcua
+from plantops.bench import (
+    archive_ingest,
+    archive_served,
+    audit,
+    commands,
+    decisions,
+    frames,
+    latency,
+    memory,
+    modbus,
+    opcua,
+)
 from plantops.bench.figures import Bench
 from plantops.runtime.errors import SettingsError
 
@@ -17,6 +28,7 @@ BENCHES: tuple[Bench, ...] = (
     decisions.BENCH,
     audit.BENCH,
     archive_ingest.BENCH,
+    archive_served.BENCH,
     memory.BENCH,
 )
 
