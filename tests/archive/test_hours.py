@@ -68,13 +68,14 @@ def same(left: list[tuple[object, ...]], right: list[tuple[object, ...]]) -> boo
 
 def fill(plant: ArchivedPlant, hours: int = 3) -> None:
     """Two sources, two streams, a message that could not be read and a hole, every ten minutes."""
+    batch = Batch()
     for minute in range(0, hours * 60, 10):
-        at, batch = DAWN + minute * MINUTE, Batch()
+        at = DAWN + minute * MINUTE
         plant.frame("plc1", at, batch=batch)
         plant.frame("opc-2", at + 1, batch=batch)
         plant.event("INTENTS", at, batch=batch)
         plant.event("COMMANDS", at + 2, batch=batch)
-        plant.commit(batch)
+    plant.commit(batch)
     plant.unread("INTENTS", DAWN + 5 * MINUTE)
     plant.hole("COMMANDS", 50, DAWN + 6 * MINUTE)
 

@@ -40,12 +40,14 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Part:
     """Rows of one table, stream, source and hour with `after` < sequence <= `up_to`: one Parquet file.
 
+    `created` is the stream's identity: another stream of the same name counts from 1 again.
     Times are microseconds since 1970. `hour` and times are 0 for a table without a time, which is one part.
     `first` and `last` are the lowest and highest sequence that it has.
     """
 
     table: str
     stream: str
+    created: str
     source: str
     hour: int
     after: int
@@ -98,11 +100,12 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
+class Stretch:
     """Where parts are looked for: `after` < sequence <= `up_to`, in one table and stream."""
 
     table: Table
     stream: str
+    created: str
     after: int
     up_to: int
 
@@ -121,21 +124,21 @@ def closed(
     lies behind the last marks.
     """
     positions = {
-        stream: (sequence, at)
-        for stream, sequence, at in cursor.execute(
-            "SELECT stream, sequence, epoch_us(stored_at) FROM position"
+        stream: (created, sequence, at)
+        for stream, created, sequence, at in cursor.execute(
+            "SELECT stream, created, sequence, epoch_us(stored_at) FROM position"
         ).fetchall()
     }
-    newest = max((at for _sequence, at in positions.values()), default=0)
+    newest = max((at for _created, _sequence, at in positions.values()), default=0)
     notes = dict(cursor.execute("SELECT name, value FROM about").fetchall())
     parts: list[Part] = []
     marks: dict[str, int] = {}
     for table in LOGGED:
         for stream in sorted(positions) if has_stream(table) else [TAGS] if TAGS in positions else []:
-            up_to, at = positions[stream]
+            created, up_to, at = positions[stream]
             clock = max(at - grace_seconds * 1e6, newest - (grace_seconds + quiet_seconds) * 1e6)
             name = MARK.format(table=table.name, stream=stream)
-            stretch = _Stretch(table, stream, int(notes.get(name, "0")), up_to)
+            stretch = Stretch(table, stream, created, int(notes.get(name, "0")), up_to)
             found, mark = _due(cursor, stretch, math.inf if everything else clock)
             parts += found
             if mark > stretch.after:
@@ -144,17 +147,17 @@ def closed(
     return Plan(tuple(parts), marks)
 
 
-def _due(cursor: duckdb.DuckDBPyConnection, stretch: _Stretch, clock: float) -> tuple[list[Part], int]:
+def _due(cursor: duckdb.DuckDBPyConnection, stretch: Stretch, clock: float) -> tuple[list[Part], int]:
     """The parts of a stretch, and how far all of its rows are in files after them."""
     done = _done(cursor, stretch)
     due: list[Part] = []
     reached = stretch.up_to
-    for found in _parts(cursor, stretch):
+    for found in parts_of(cursor, stretch):
         part, after = found, done.get((found.source, found.hour), 0)
         if part.last <= after:
             continue
         if part.first <= after:
-            (part,) = _parts(
+            (part,) = parts_of(
                 cursor, replace(stretch, after=after), _within(stretch.table, found.source, found.hour)
             )
         if stretch.table.time and part.hour + HOUR > clock:
@@ -164,16 +167,16 @@ def _due(cursor: duckdb.DuckDBPyConnection, stretch: _Stretch, clock: float) -> 
     return due, max(reached, stretch.after)
 
 
-def _done(cursor: duckdb.DuckDBPyConnection, stretch: _Stretch) -> dict[tuple[str, int], int]:
+def _done(cursor: duckdb.DuckDBPyConnection, stretch: Stretch) -> dict[tuple[str, int], int]:
     found = cursor.execute(
         "SELECT source, epoch_us(hour), max(up_to) FROM parquet_file "
-        "WHERE table_name = ? AND stream = ? GROUP BY ALL",
-        [stretch.table.name, stretch.stream],
+        "WHERE table_name = ? AND stream = ? AND created = ? GROUP BY ALL",
+        [stretch.table.name, stretch.stream, stretch.created],
     ).fetchall()
     return {(source, hour): up_to for source, hour, up_to in found}
 
 
-def _parts(cursor: duckdb.DuckDBPyConnection, stretch: _Stretch, and_only: str = "") -> list[Part]:
+def parts_of(cursor: duckdb.DuckDBPyConnection, stretch: Stretch, and_only: str = "") -> list[Part]:
     """The rows of a stretch by source and hour."""
     table, sequence = stretch.table, sequence_column(stretch.table)
     time, own = table.time or "make_timestamp(0)", "series" if table is SAMPLE else table.source or "''"
@@ -189,12 +192,12 @@ def _parts(cursor: duckdb.DuckDBPyConnection, stretch: _Stretch, and_only: str =
         f"FROM ({inner}) {join} GROUP BY {names}, hour"
     ).fetchall()
     return [
-        Part(table.name, stretch.stream, source, hour, stretch.after, stretch.up_to, *facts)
+        Part(table.name, stretch.stream, stretch.created, source, hour, stretch.after, stretch.up_to, *facts)
         for source, hour, *facts in found
     ]
 
 
-def _along(stretch: _Stretch) -> str:
+def _along(stretch: Stretch) -> str:
     sequence = sequence_column(stretch.table)
     text = f"{sequence} > {stretch.after} AND {sequence} <= {stretch.up_to}"
     return text + (f" AND stream = {literal(stretch.stream)}" if has_stream(stretch.table) else "")
@@ -216,20 +219,18 @@ def _within(table: Table, source: str, hour: int) -> str:
 def condition(part: Part) -> str:
     """The WHERE of exactly the live rows of a part."""
     table = TABLES[part.table]
-    along = _along(_Stretch(table, part.stream, part.after, part.up_to))
+    along = _along(Stretch(table, part.stream, part.created, part.after, part.up_to))
     return along + _within(table, part.source, part.hour)
 
 
 def record(connection: duckdb.DuckDBPyConnection, written: Sequence[Written]) -> None:
     """Put written files into the open transaction. From now on they are never written again."""
-    rows = [
-        (
-            one.path, one.part.table, one.part.stream, one.part.source, one.part.hour, one.part.up_to,
-            one.part.rows, one.part.first, one.part.last, one.part.first_at, one.part.last_at, one.bytes,
-            one.sha256, "",
-        )
-        for one in written
-    ]  # fmt: skip
+    rows = []
+    for one in written:
+        part = one.part
+        place = (part.table, part.stream, part.created, part.source, part.hour, part.up_to)
+        extent = (part.rows, part.first, part.last, part.first_at, part.last_at)
+        rows.append((one.path, *place, *extent, one.bytes, one.sha256, ""))
     record_rows(connection, rows)
 
 

@@ -41,6 +41,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     table: str
     stream: str
+    created: str
     source: str
     hour: int
     up_to: int
@@ -125,7 +126,7 @@ def next_manifest(cursor: duckdb.DuckDBPyConnection, folder: Path, site: str) ->
 
 def _waiting(cursor: duckdb.DuckDBPyConnection) -> list[File]:
     found = cursor.execute(
-        "SELECT path, table_name, stream, source, epoch_us(hour), up_to, rows, first, last, "
+        "SELECT path, table_name, stream, created, source, epoch_us(hour), up_to, rows, first, last, "
         "epoch_us(first_at), epoch_us(last_at), bytes, sha256 "
         "FROM parquet_file WHERE manifest = '' ORDER BY path LIMIT ?",
         [MAX_FILES],

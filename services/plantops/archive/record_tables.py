@@ -115,6 +115,7 @@ PARQUET_FILE: Final = Table(
         needs("path", "VARCHAR", "below the archive's parquet folder"),
         needs("table_name", "VARCHAR"),
         needs("stream", "VARCHAR", "the stream whose sequences are meant"),
+        needs("created", "VARCHAR", "the stream's identity"),
         needs("source", "VARCHAR", "empty for tables without one"),
         needs("hour", "TIMESTAMP", "its beginning; 1970 for tables without a time"),
         needs("up_to", "BIGINT", "sequence up to which this hour was looked at when it was written"),
