@@ -29,6 +29,7 @@ BENCHES: tuple[Bench, ...] = (
     audit.BENCH,
     archive_ingest.BENCH,
     archive_served.BENCH,
+    archive_disk.BENCH,
     memory.BENCH,
 )
 
