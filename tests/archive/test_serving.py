@@ -26,7 +26,8 @@ from plantops.archive.views import VIEWS
 from plantops.archive.windows import Window, Windows
 from plantops.runtime.errors import IntegrityError, StorageBusy, StorageError, StorageFull
 from support import duckdb15
-from support.served_plant import NOW, TAGS, add_frames, plant
+from support.served_plant import TAGS, add_frames, plant
+from support.served_story import NOW
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
-"""A made-up plant in a live archive file: tags good and bad, commands of every kind, an audit log."""
+"""A made-up plant in a live archive file: tags good and bad, and the story of `served_story`."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,8 @@ import numpy as np
 from plantops.archive.batch import Batch, Position, Row, SampleBlock
 from plantops.archive.plant_tables import ROLLUPS
 from plantops.archive.store import Store, insert, note
-from plantops.archive.tables import TABLES
+from support.served_story import NOW_US, SECOND, audit, commands, row
 
-NOW = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
-NOW_US = int(NOW.timestamp()) * 1_000_000
-SECOND = 1_000_000
 SOURCES = ("line1", "tank's")
 TAGS = (
     ("line1", "speed", "1/min"),
@@ -26,22 +21,12 @@ TAGS = (
     ("tank's", "level", "m"),
     ("tank's", "dead", "Cel"),
 )
-_NEUTRAL: dict[str, Any] = {"VARCHAR": "", "BOOLEAN": False, "BLOB": b""}
-
-
-def row(table: str, **values: Any) -> Row:
-    """A row of the table; a required column that is not told is empty, false or zero."""
-    known = TABLES[table]
-    assert set(values) <= set(known.names), f"{table} has no {set(values) - set(known.names)}"
-    return tuple(
-        values.get(one.name, _NEUTRAL.get(one.type, 0) if one.required else None) for one in known.columns
-    )
 
 
 def fill(store: Store, seconds: int = 900, per_second: int = 1) -> None:
     """Samples of the last `seconds` before NOW and everything that happened meanwhile, in one commit."""
     batch = Batch()
-    for each in (_plant, _commands, _audit):
+    for each in (_plant, commands, audit):
         each(batch)
     _frames(batch, seconds * per_second, SECOND // per_second)
     last = seconds * per_second
@@ -202,210 +187,3 @@ def _rolled(block: SampleBlock, seconds: int) -> Iterable[Row]:
             last_quality=int(block.quality[last]),
             last_at=int(block.observed_at[last]),
         )
-
-
-# command, seconds before NOW, steps behind the request
-LIVES = (
-    ("executed", 600, ("permitted", "claimed", "executed")),
-    ("denied", 500, ("denied",)),
-    ("refused", 400, ("denied",)),
-    ("approved", 300, ("approval_requested", "approval_accepted", "permitted", "claimed", "executed")),
-    ("waiting", 100, ("approval_requested",)),
-    ("unknown", 50, ("permitted", "claimed", "outcome_unknown")),
-)
-_FINAL = ("denied", "executed", "outcome_unknown")
-
-
-def _commands(batch: Batch) -> None:
-    sequence = 0
-    for number, (name, before, steps) in enumerate(LIVES, 1):
-        at = NOW_US - before * SECOND
-        command = f"cmd-{name}"
-        batch.add(
-            "intent",
-            row(
-                "intent",
-                sequence=number,
-                stored_at=at,
-                command=command,
-                handle=f"c{number}",
-                actor="alice",
-                login="alice",
-                on_behalf_of="[]",
-                asset="pump-001",
-                operation="SetSpeed",
-                arguments='{"RPM":1200}',
-                mode="execute",
-                reason="made-up",
-            ),
-        )
-        _event(batch, ("INTENTS", number), at, command, "intent.received")
-        for place, step in enumerate(("requested", *steps), 1):
-            sequence += 1
-            when = at + place * 40_000
-            batch.add(
-                "step",
-                row(
-                    "step",
-                    sequence=sequence,
-                    stored_at=when,
-                    command=command,
-                    type=f"command.{step}",
-                    writer="gate",
-                    is_final=step in _FINAL,
-                    reason=f"said {step}" if step in _FINAL else "",
-                    person="bob" if step == "approval_accepted" else "",
-                    window_ms=3.5 if step == "executed" else None,
-                ),
-            )
-            _event(batch, ("COMMANDS", sequence), when, command, f"command.{step}")
-            if step in ("denied", "permitted"):
-                _judged(batch, sequence, when, command, step == "permitted")
-            if step == "executed":
-                batch.add(
-                    "written",
-                    row(
-                        "written",
-                        sequence=sequence,
-                        stored_at=when,
-                        command=command,
-                        tag="speed",
-                        value=1200.0,
-                        before_value=900.0,
-                        before_quality=192,
-                        written_at=when,
-                        read_back_value=1200.0,
-                        verified=True,
-                    ),
-                )
-    at = NOW_US - 299 * SECOND
-    batch.add(
-        "approval",
-        row(
-            "approval",
-            sequence=1,
-            stored_at=at,
-            command="cmd-approved",
-            person="bob",
-            login="bob",
-            signer="bob",
-            verdict="approve",
-            expires_at=at + 600 * SECOND,
-        ),
-    )
-
-
-def _event(batch: Batch, place: tuple[str, int], at: int, command: str, kind: str) -> None:
-    """Each event of a command tells the one before it as its cause; the first has none."""
-    stream, sequence = place
-    told = [one for one in batch.rows.get("event", ()) if one[10] == command]
-    batch.add(
-        "event",
-        row(
-            "event",
-            stream=stream,
-            sequence=sequence,
-            stored_at=at,
-            type=kind,
-            version=1,
-            id=f"{stream}.{sequence}",
-            causation=told[-1][6] if told else "",
-            correlation=command,
-            command=command,
-            body=json.dumps({"type": kind}),
-        ),
-    )
-
-
-def _judged(batch: Batch, sequence: int, at: int, command: str, allowed: bool) -> None:
-    batch.add(
-        "decision",
-        row(
-            "decision",
-            sequence=sequence,
-            stored_at=at,
-            command=command,
-            stage="request",
-            judged_at=at,
-            allowed=allowed,
-            asset="pump-001",
-            operation="SetSpeed",
-            actor="alice",
-            person="alice",
-            risk="HIGH",
-            policy="p",
-            model="m",
-        ),
-    )
-    for number, rule in enumerate(("rights", "limits", "freshness")):
-        verdict = "true" if allowed or number == 0 else ("false" if number == 1 else "unknown")
-        batch.add(
-            "ruling",
-            row(
-                "ruling",
-                sequence=sequence,
-                stored_at=at,
-                command=command,
-                number=number,
-                rule=rule,
-                verdict=verdict,
-                text=f"{rule} says {verdict}",
-            ),
-        )
-    batch.add(
-        "evidence",
-        row(
-            "evidence",
-            sequence=sequence,
-            stored_at=at,
-            command=command,
-            number=0,
-            tag="speed",
-            value=900.0,
-            quality=192,
-            age_seconds=0.4,
-            frame=100,
-        ),
-    )
-
-
-def _audit(batch: Batch) -> None:
-    for position in range(200):
-        batch.add(
-            "audit",
-            row(
-                "audit",
-                position=position,
-                writer=("gate", "adapter")[position % 2],
-                number=position // 2 + 1,
-                recorded_at=NOW_US - (200 - position) * 4 * SECOND,
-                kind="command.denied",
-                leaf=f"{position:064x}",
-            ),
-        )
-    for number, (size, refusal) in enumerate(((100, ""), (190, ""), (0, "the log shrank")), 1):
-        batch.add(
-            "checkpoint",
-            row(
-                "checkpoint",
-                sequence=number,
-                size=size,
-                findings=number - 1,
-                stored_at=NOW_US - (400 - number * 100) * SECOND,
-                root="r",
-                refusal=refusal,
-                note="made-up",
-            ),
-        )
-    batch.add("policy", row("policy", sequence=1, stored_at=NOW_US - 900 * SECOND, revision=1, digest="p"))
-    batch.add(
-        "finding",
-        row(
-            "finding",
-            sequence=1,
-            stored_at=NOW_US - 60 * SECOND,
-            analyser="notary",
-            type="finding.record",
-            body="{}",
-        ),
-    )

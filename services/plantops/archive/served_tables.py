@@ -14,6 +14,7 @@ SERVED: Final = Table(
         needs("schema", "VARCHAR", "of the archive that it was taken from"),
         needs("written_at", "TIMESTAMP", "the archive machine's clock when it was begun"),
         Column("as_of", "TIMESTAMP", "the broker's clock of the newest frame; NULL before the first one"),
+        Column("rolled_at", "TIMESTAMP", "the same, of the newest frame that roll-ups and `latest` include"),
         Column("newest_at", "TIMESTAMP", "the broker's clock of the newest message of any stream"),
     ),
     key=("written_at",),

@@ -217,6 +217,8 @@ _SERVED: Final = f"""
            coalesce((SELECT value FROM about WHERE name = 'schema'), ''),
            ?,
            (SELECT stored_at FROM position WHERE stream = 'TAGS'),
+           (SELECT max(stored_at) FROM frame
+            WHERE sequence <= (SELECT CAST(value AS BIGINT) FROM about WHERE name = 'rolled')),
            (SELECT max(stored_at) FROM position)
 """  # noqa: S608
 
