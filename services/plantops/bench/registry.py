@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plantops.bench import (
+    archive_disk,
     archive_ingest,
     archive_served,
     audit,
