@@ -4,6 +4,9 @@ asked here: `plantops audit verify` does that, and the tree tells what stood the
 from __future__ import annotations
 
 from plantops.archive.batch import Row
+from plantops.archive.entry import checked
+from plantops.archive.record_tables import AUDIT
+from plantops.events import EventUnreadable
 from plantops.events.base import to_nanoseconds
 from plantops.ledger.record import read_unverified
 from plantops.ledger.tree import leaf_hash
@@ -15,16 +18,19 @@ def audit_row(position: int, data: bytes) -> Row:
     leaf = leaf_hash(data).hex()
     try:
         record = read_unverified(data)
-    except MalformedEnvelope:
+        return checked(
+            AUDIT,
+            (
+                position,
+                record.writer,
+                record.sequence,
+                to_nanoseconds(record.at) // 1000,
+                record.kind,
+                record.command,
+                record.previous,
+                leaf,
+                bytes(record.body).decode(),
+            ),
+        )
+    except (MalformedEnvelope, EventUnreadable, UnicodeDecodeError):
         return (position, "", 0, None, "", "", "", leaf, "")
-    return (
-        position,
-        record.writer,
-        record.sequence,
-        to_nanoseconds(record.at) // 1000,
-        record.kind,
-        record.command,
-        record.previous,
-        leaf,
-        bytes(record.body).decode(),
-    )

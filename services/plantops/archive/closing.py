@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+import duckdb
 import structlog
 
 from plantops.archive.hour_file import sweep, write_hour
-from plantops.archive.hours import Plan, closed, record, record_marks
+from plantops.archive.hours import Part, Plan, Written, closed, record, record_marks
 from plantops.archive.settings import ArchiveSettings
 from plantops.archive.store import Store
 from plantops.flow.context import Context
 from plantops.runtime.errors import PlantOpsError
+
+T = TypeVar("T")
 
 log = structlog.get_logger("plantops.archive")
 
@@ -21,7 +27,7 @@ log = structlog.get_logger("plantops.archive")
 class Closing:
     """`run` is one pass. `problem` says why the last one did not come to its end, "" when it did.
 
-    Files are written by a cursor in a thread of its own; only the rows that name them need `lock`, under
+    Files are written by a connection in a thread of its own; only the rows that name them need `lock`, under
     which nobody else uses the store's connection.
     """
 
@@ -32,7 +38,6 @@ class Closing:
         self.done_at = 0.0
         self._store, self._lock, self._folder, self._context = store, lock, folder, context
         self._settings = settings
-        self._cursor = store.cursor()
         self._is_swept = False
 
     async def run(self) -> None:
@@ -48,22 +53,19 @@ class Closing:
 
     async def _pass(self) -> None:
         if not self._is_swept:
-            await asyncio.to_thread(sweep, self._cursor, self._folder)
+            await self._read(lambda cursor: sweep(cursor, self._folder))
             self._is_swept = True
         parquet = self._settings.parquet
-        plan = await asyncio.to_thread(
-            closed,
-            self._cursor,
-            grace_seconds=parquet.grace_seconds,
-            quiet_seconds=parquet.quiet_seconds,
+        plan = await self._read(
+            lambda cursor: closed(
+                cursor, grace_seconds=parquet.grace_seconds, quiet_seconds=parquet.quiet_seconds
+            )
         )
         await self._write(plan)
 
     async def _write(self, plan: Plan) -> None:
         for part in plan.parts:
-            written = await asyncio.to_thread(
-                write_hour, self._cursor, self._folder, self._context.site, part
-            )
+            written = await self._read(partial(self._write_part, part))
             async with self._lock:
                 with self._store.transaction() as connection:
                     record(connection, [written])
@@ -71,3 +73,16 @@ class Closing:
             async with self._lock:
                 with self._store.transaction() as connection:
                     record_marks(connection, plan)
+
+    def _write_part(self, part: Part, cursor: duckdb.DuckDBPyConnection) -> Written:
+        return write_hour(cursor, self._folder, self._context.site, part)
+
+    async def _read(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Work with a connection of its own in a thread, while the writer goes on. Raises: StorageError,
+        IntegrityError."""
+
+        def read() -> T:
+            with self._store.reading() as cursor:
+                return work(cursor)
+
+        return await asyncio.to_thread(read)

@@ -12,6 +12,14 @@ from plantops.runtime.errors import IntegrityError, PlantOpsError, StorageBusy, 
 
 _FULL = ("no space left", "file too large", "disk quota", "could not write all bytes")
 _TAKEN = ("could not set lock", "conflicting lock")
+# What DuckDB raises for a file that it cannot use. A commit on a full disk is a TransactionException, as is a
+# conflict: that one is a mistake of ours, and so are all others.
+_FAULTS = (
+    duckdb.IOException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+    duckdb.SerializationException,
+)
 
 
 @contextmanager
@@ -19,15 +27,16 @@ def translated(path: Path) -> Iterator[None]:
     """Raises: StorageBusy, StorageFull, IntegrityError in place of DuckDB's own errors about `path`."""
     try:
         yield
-    except (
-        duckdb.IOException,
-        duckdb.FatalException,
-        duckdb.InternalException,
-        duckdb.SerializationException,
-    ) as error:
+    except (duckdb.Error, OSError) as error:
+        if isinstance(error, duckdb.Error) and not isinstance(error, _FAULTS) and not is_full(error):
+            raise
         raise meant(error, path) from error
-    except OSError as error:
-        raise meant(error, path) from error
+
+
+def is_full(error: Exception) -> bool:
+    """Whether it says that the disk is full."""
+    said = str(error).lower()
+    return any(word in said for word in _FULL)
 
 
 def meant(error: Exception, path: Path) -> PlantOpsError:
@@ -39,7 +48,7 @@ def meant(error: Exception, path: Path) -> PlantOpsError:
             f"{path} is open in another process ({said}): one process owns it, stop the other one",
             path=str(path),
         )
-    if any(word in lower for word in _FULL):
+    if is_full(error):
         return StorageFull(f"{path} cannot grow, the disk is full ({said}): make room on it", path=str(path))
     return IntegrityError(
         f"{path} is damaged ({said}): move it away and rebuild it with `plantops replay`", path=str(path)

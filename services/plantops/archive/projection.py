@@ -78,6 +78,7 @@ class EventProjection:
         try:
             fact, signer = await self._reader.read(stored)
             if isinstance(fact, Frame):
+                self._series.require(fact.definition, fact.layout)
                 return Understood(stored, fact, signer)
             entry = entry_of(stored, fact, signer)
             return Understood(stored, rows=[(EVENT.name, entry_row(entry)), *derived(entry)])
@@ -151,13 +152,18 @@ def unread_row(stored: Stored, error: Exception) -> Row:
         stored.stream,
         stored.sequence,
         stored.time_ns // 1000,
-        stored.subject,
-        header(stored, EVENT_TYPE),
+        plain(stored.subject),
+        plain(header(stored, EVENT_TYPE)),
         cause_of(error),
-        f"{type(error).__name__}: {error}"[:_MAX_REASON],
-        msgspec.json.encode(dict(stored.headers), order="sorted").decode(),
+        plain(f"{type(error).__name__}: {error}"[:_MAX_REASON]),
+        msgspec.json.encode({plain(k): plain(v) for k, v in stored.headers.items()}, order="sorted").decode(),
         stored.data,
     )
+
+
+def plain(text: object) -> str:
+    """Text that a column takes: what a client made of bytes that are no UTF-8 is spelt out."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def cause_of(error: Exception) -> str:

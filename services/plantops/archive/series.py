@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plantops.archive.batch import Batch, Row
+from plantops.archive.entry import checked
 from plantops.archive.plant_tables import LAYOUT, SERIES
 from plantops.archive.store import Store
 from plantops.events.base import encode_json
@@ -24,7 +25,16 @@ class SeriesBook:
     def __init__(self, known: Mapping[tuple[str, str], int], layouts: Iterable[tuple[str, str]]) -> None:
         self._numbers: Final = dict(known)
         self._stored: Final = set(layouts)
+        self._checked: Final[set[tuple[str, str]]] = set()
         self._by_layout: Final[dict[tuple[str, str], Numbers]] = {}
+
+    def require(self, definition: SourceDefined, layout: str) -> None:
+        """Raises: EventUnreadable when a number in a definition fits no column of table `series`."""
+        key = (definition.source, layout)
+        if key not in self._checked:
+            for tag in definition.tags:
+                checked(SERIES, series_row(definition, tag, 0, layout))
+            self._checked.add(key)
 
     def numbers(self, definition: SourceDefined, layout: str, sequence: int, batch: Batch) -> Numbers:
         """The series number of each tag of a definition, by position.
