@@ -197,7 +197,7 @@ def test_another_version_of_a_packed_frame_is_refused_before_its_bytes_are_read(
 def test_an_unknown_type_is_refused_with_what_is_told_of_it(told: dict[str, str]) -> None:
     with pytest.raises(TypeUnknown, match=r"'source\.moved' is no event type") as refused:
         read_event(came(**{EVENT_TYPE: "source.moved"}, **told), Disbelief())
-    assert (refused.value.type, refused.value.version) == ("source.moved", 2 if told[DATA_SCHEMA] else None)
+    assert (refused.value.type, refused.value.version) == ("source.moved", 2 if told[DATA_SCHEMA] else 1)
 
 
 def test_an_unknown_type_without_headers_is_known_by_its_payload() -> None:
@@ -206,10 +206,24 @@ def test_an_unknown_type_without_headers_is_known_by_its_payload() -> None:
     assert (refused.value.type, refused.value.version) == ("source.moved", None)
 
 
-def test_a_message_of_the_time_before_versions_stays_readable() -> None:
-    message = SIGNER.message("source.demo.press.up", came_up("press", 1), id="e1", time=NOW)
-    old = {name: value for name, value in message.headers.items() if name != DATA_SCHEMA}
-    assert read_event(stored(replace(message, headers=old)), Verified()) == (came_up("press", 1), "press")
+def of_before(*left_out: str) -> Stored:
+    """A message from before there were versions."""
+    now = came()
+    headers = {name: value for name, value in now.headers.items() if name not in (DATA_SCHEMA, *left_out)}
+    return replace(now, headers=headers)
+
+
+@pytest.mark.parametrize("left_out", [(), (EVENT_TYPE,)])
+def test_a_message_of_the_time_before_versions_stays_readable(
+    left_out: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = of_before(*left_out)
+    assert read_event(old, Verified()) == (came_up("press", 1), "press")
+    monkeypatch.setattr(SourceUp, "version", 2)
+    with pytest.raises(VersionUnknown, match=r"source\.up version 1, this program knows version 2"):
+        read_event(old, Disbelief())
+    monkeypatch.setattr(SourceUp, "also_reads", (1,))
+    assert read_event(old, Verified()) == (came_up("press", 1), "press")
 
 
 @pytest.mark.parametrize(

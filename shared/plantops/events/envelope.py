@@ -17,7 +17,7 @@ EVENT_TYPE = "ce-type"
 EVENT_SOURCE = "ce-source"
 EVENT_TIME = "ce-time"
 DATA_SCHEMA = "ce-dataschema"
-"""Type and version of the payload; a message without it is of the reader's own version."""
+"""Type and version of the payload; a message without it is of version 1 (`BEFORE_VERSIONS`)."""
 SPEC_VERSION = "ce-specversion"
 CONTENT_TYPE = "content-type"
 CORRELATION = "plantops-correlation"
@@ -27,6 +27,7 @@ POSITION = "plantops-position"
 """Input positions that a processor's stored batch stands for, JSON {stream: sequence}."""
 TRACE = "traceparent"
 
+BEFORE_VERSIONS = 1
 JSON = "application/json"
 MSGPACK = "application/msgpack"
 

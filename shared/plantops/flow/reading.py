@@ -7,6 +7,7 @@ from typing import Final
 from plantops.events import Event, EventUnreadable, check_known, decode, event_type, subjects
 from plantops.events.base import Digest, SourceName
 from plantops.events.envelope import (
+    BEFORE_VERSIONS,
     CONTENT_TYPE,
     DATA_SCHEMA,
     EVENT_TYPE,
@@ -44,12 +45,14 @@ def read_event(stored: Stored, trust: Trust) -> tuple[Event, str]:
     kind = event_type(event)
     if told and told != kind:
         raise ValueError(f"the header says {told!r}, the payload is {kind!r}")
+    if not told:
+        check_known(kind, version)
     message = Message(stored.subject, stored.data, stored.headers)
-    return event, trust.at(stored.time_ns).believe(kind, version or event.version, message)
+    return event, trust.at(stored.time_ns).believe(kind, version, message)
 
 
 def refuse_unknown(stored: Stored) -> tuple[str, int]:
-    """Event type and version that the headers tell, "" and 0 where they do not: that stays readable.
+    """Event type and version that the headers tell: "" where they tell no type, 1 where they tell no version.
 
     What they tell is not signed itself, but the signature is bound to both.
     Raises: TypeUnknown, VersionUnknown; EventUnreadable when the headers contradict each other.
@@ -57,8 +60,8 @@ def refuse_unknown(stored: Stored) -> tuple[str, int]:
     told, schema = header(stored, EVENT_TYPE), header(stored, DATA_SCHEMA)
     if not schema:
         if told:
-            check_known(told, None)
-        return told, 0
+            check_known(told, BEFORE_VERSIONS)
+        return told, BEFORE_VERSIONS
     kind, version = read_data_schema(schema)
     if told and told != kind:
         raise EventUnreadable(f"the header {EVENT_TYPE} says {told!r}, {DATA_SCHEMA} says {kind!r}")
