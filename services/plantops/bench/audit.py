@@ -35,7 +35,8 @@ COVERED_SECONDS = 120.0
 
 
 @asynccontextmanager
-async def _bus(site: Site, name: str) -> AsyncIterator[Bus]:
+async def login_as(site: Site, name: str) -> AsyncIterator[Bus]:
+    """A process's connection."""
     bus = await connect(site, name, NKey.load(site.folder.identity(name).login))
     try:
         yield bus
@@ -44,12 +45,12 @@ async def _bus(site: Site, name: str) -> AsyncIterator[Bus]:
 
 
 @asynccontextmanager
-async def _auditor(site: Site, name: str) -> AsyncIterator[Auditor]:
+async def running_auditor(site: Site, name: str) -> AsyncIterator[Auditor]:
     """A process's own audit chain, running."""
     state = site.folder.state(name)
     state.mkdir(parents=True, exist_ok=True)
     signer = Signer(name, SigningKey.load(site.folder.identity(name).signing))
-    async with _bus(site, name) as bus:
+    async with login_as(site, name) as bus:
         auditor = Auditor(
             site.name, bus, signer, Journal(state / "audit.journal", signer.key), patience_seconds=60.0
         )
@@ -61,7 +62,7 @@ async def _auditor(site: Site, name: str) -> AsyncIterator[Auditor]:
             await asyncio.wait([running])
 
 
-async def _append(auditors: Sequence[Auditor], count: int) -> float:
+async def append_all(auditors: Sequence[Auditor], count: int) -> float:
     """Records/s when `count` are given to each and all wait together."""
     begun = time.perf_counter()
     for start in range(0, count, IN_FLIGHT):
@@ -82,13 +83,13 @@ async def _appended(here: Ground, load: Load, tell: Tell, ceilings: Sequence[Fig
     count = load.count(RECORDS, least=20)
     runs: dict[str, list[float]] = {"awaited": [], "one": [], "four": []}
     async with AsyncExitStack() as stack:
-        auditors = [await stack.enter_async_context(_auditor(here.site, name)) for name in WRITERS]
+        auditors = [await stack.enter_async_context(running_auditor(here.site, name)) for name in WRITERS]
         await asyncio.gather(*(each.append(KIND, BODY) for each in auditors))
         for number in range(load.runs):
             tell(f"append, run {number + 1} of {load.runs}")
             runs["awaited"].append(await _awaited(auditors[0], max(5, count // 10)))
-            runs["one"].append(await _append(auditors[:1], count))
-            runs["four"].append(await _append(auditors, max(5, count // 4)))
+            runs["one"].append(await append_all(auditors[:1], count))
+            runs["four"].append(await append_all(auditors, max(5, count // 4)))
     one, pipelined, _fetched = ceilings
     rows = (
         ("awaited", "audit append, each after the one before", one),
@@ -101,7 +102,7 @@ async def _appended(here: Ground, load: Load, tell: Tell, ceilings: Sequence[Fig
     ]
 
 
-async def _covered(bus: Bus, trust: AuditTrust, tell: Tell) -> OnlineReport:
+async def covered(bus: Bus, trust: AuditTrust, tell: Tell) -> OnlineReport:
     """A report in which the notary's checkpoint covers every record. Raises: TimeoutError."""
     async with asyncio.timeout(COVERED_SECONDS):
         while True:
@@ -118,8 +119,8 @@ async def _verified(here: Ground, load: Load, tell: Tell, ceiling: Figure) -> li
     trust = trust_of(verify_envelope(folder, read_envelope(folder)).policy)
     online: list[float] = []
     offline: list[float] = []
-    async with _bus(here.site, "auditor") as bus:
-        report = await _covered(bus, trust, tell)
+    async with login_as(here.site, "auditor") as bus:
+        report = await covered(bus, trust, tell)
         for number in range(load.runs):
             tell(f"verify, run {number + 1} of {load.runs}")
             begun = time.perf_counter()
@@ -162,7 +163,7 @@ async def _verified(here: Ground, load: Load, tell: Tell, ceiling: Figure) -> li
     ]
 
 
-def _signature_ceiling(load: Load) -> Figure:
+def signature_ceiling(load: Load, name: str = "audit") -> Figure:
     """Bare Ed25519 verification of a record's bytes."""
     key = SigningKey.generate()
     message = bytes(RECORD_BYTES)
@@ -173,13 +174,13 @@ def _signature_ceiling(load: Load) -> Figure:
         for _ in range(count):
             key.public.is_valid(message, signature)
         rates.append(count / (time.perf_counter() - begun))
-    return figure("ceiling.audit.signature", "bare Ed25519 verify", rates, "records/s", better="higher")
+    return figure(f"ceiling.{name}.signature", "bare Ed25519 verify", rates, "records/s", better="higher")
 
 
 async def run(load: Load, tell: Tell) -> list[Figure]:
     """Append, verify online, export, verify offline."""
     ceilings = await nats_ceilings(load, tell, size=RECORD_BYTES, name="audit", unit="records/s")
-    signature = await asyncio.to_thread(_signature_ceiling, load)
+    signature = await asyncio.to_thread(signature_ceiling, load)
     async with ground(source_file(1), names=("notary",)) as here:
         appended = await _appended(here, load, tell, ceilings)
         verified = await _verified(here, load, tell, signature)

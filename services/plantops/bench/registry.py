@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from plantops.bench import (
     archive_disk,
     archive_ingest,
+    archive_replay,
     archive_served,
     audit,
     commands,
@@ -30,6 +31,7 @@ BENCHES: tuple[Bench, ...] = (
     audit.BENCH,
     archive_ingest.BENCH,
     archive_served.BENCH,
+    archive_replay.BENCH,
     archive_disk.BENCH,
     memory.BENCH,
 )
