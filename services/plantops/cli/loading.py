@@ -50,6 +50,10 @@ ENTRIES: Final = {
             "tags": ("tags", "List tags with value, quality and age, as the twin knows them."),
             "read": ("tags", "Read tags from their device now, past twin and history."),
             "commands": ("commands", "List commands, the newest first."),
+            "query": (
+                "query",
+                "Ask the archive with SQL, or with a ready question: who commanded what, and why?",
+            ),
         },
     ),
     **_entries(
