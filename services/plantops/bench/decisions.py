@@ -75,7 +75,8 @@ class Demo:
         return Observation(at=self.now, inputs=tuple(inputs))
 
 
-def _demo(root: Path) -> Demo:
+def demo_in(root: Path) -> Demo:
+    """A new demo site there."""
     site = initialise(root).site
     verified = verify_envelope(site.folder, read_envelope(site.folder))
     return Demo(site, verified, datetime.now(UTC))
@@ -105,7 +106,7 @@ def _judged(demo: Demo, risk: str, count: int) -> float:
     return count / seconds
 
 
-def _history(demo: Demo, risk: str, count: int) -> list[Recorded]:
+def history_of(demo: Demo, risk: str, count: int) -> list[Recorded]:
     """A policy, then `count` intents, as the door stores them."""
     site, (asset, operation, arguments) = SiteName(demo.site.name), ASKED[risk]
     envelope = demo.verified.envelope.decode()
@@ -158,7 +159,7 @@ def _gated(demo: Demo, risk: str, count: int) -> float:
     Raises: IntegrityError when one of them was not let through.
     """
     gate = Gate(SiteName(demo.site.name), demo.site.plant, load_root(demo.site.folder.trust_root))
-    policy, *asked = _history(demo, risk, count)
+    policy, *asked = history_of(demo, risk, count)
     state, _ = step(gate, gate.initial(), policy)
     passed, seconds = 0, 0.0
     for number, recorded in enumerate(asked, 1):
@@ -175,6 +176,14 @@ def _gated(demo: Demo, risk: str, count: int) -> float:
 def _told_executed(
     demo: Demo, gate: Gate, state: GateState, own: Sequence[Recorded], number: int
 ) -> GateState:
+    for each in executed(demo, own, number):
+        state, _ = step(gate, state, each)
+    return state
+
+
+def executed(demo: Demo, own: Sequence[Recorded], number: int) -> list[Recorded]:
+    """What executors say to the permits among the gate's words."""
+    said = []
     for each in own:
         if isinstance(each.fact, CommandPermitted):
             permitted = each.fact
@@ -188,8 +197,8 @@ def _told_executed(
                 decision=permitted.decision,
             )
             subject = f"cmd.{permitted.site}.executed.{by}.{permitted.command}"
-            state, _ = step(gate, state, _recorded(demo, "COMMANDS", number, subject, event, by))
-    return state
+            said.append(_recorded(demo, "COMMANDS", number, subject, event, by))
+    return said
 
 
 async def run(load: Load, tell: Tell) -> list[Figure]:
@@ -197,7 +206,7 @@ async def run(load: Load, tell: Tell) -> list[Figure]:
     count = load.count(2000, least=20)
     figures = []
     async with temporary_folder() as folder:
-        demo = _demo(folder / "site")
+        demo = demo_in(folder / "site")
         for risk, (asset, operation, _) in ASKED.items():
             rates: dict[str, list[float]] = {"judge": [], "gate": []}
             for number in range(load.runs):
