@@ -3,14 +3,15 @@ asked here: `plantops audit verify` does that, and the tree tells what stood the
 
 from __future__ import annotations
 
+from typing import Final
+
 from plantops.archive.batch import Row
-from plantops.archive.entry import checked
-from plantops.archive.record_tables import AUDIT
-from plantops.events import EventUnreadable
 from plantops.events.base import to_nanoseconds
 from plantops.ledger.record import read_unverified
 from plantops.ledger.tree import leaf_hash
 from plantops.runtime.errors import MalformedEnvelope
+
+_MOST: Final = 2**63 - 1
 
 
 def audit_row(position: int, data: bytes) -> Row:
@@ -18,19 +19,11 @@ def audit_row(position: int, data: bytes) -> Row:
     leaf = leaf_hash(data).hex()
     try:
         record = read_unverified(data)
-        return checked(
-            AUDIT,
-            (
-                position,
-                record.writer,
-                record.sequence,
-                to_nanoseconds(record.at) // 1000,
-                record.kind,
-                record.command,
-                record.previous,
-                leaf,
-                bytes(record.body).decode(),
-            ),
-        )
-    except (MalformedEnvelope, EventUnreadable, UnicodeDecodeError):
+        body = bytes(record.body).decode()
+    except (MalformedEnvelope, UnicodeDecodeError):
         return (position, "", 0, None, "", "", "", leaf, "")
+    if record.sequence > _MOST:
+        return (position, "", 0, None, "", "", "", leaf, "")
+    at = to_nanoseconds(record.at) // 1000
+    said = (record.writer, record.sequence, at, record.kind, record.command, record.previous)
+    return (position, *said, leaf, body)

@@ -56,7 +56,7 @@ class Intake:
         self.halted = ""
         self.last_known = 0  # of the stream, when it was last looked at
         self._bus, self._projection = bus, projection
-        self._inlet = Inlet(process, reads)
+        self._inlet = Inlet(process, reads, ahead=True)
         self._inlet.position = position.sequence if position else 0
         self._created = position.created if position else ""
         self._first = 0  # what the stream still held when it was opened

@@ -138,8 +138,12 @@ class Bus(Protocol):
         """Raises: BrokerUnavailable, StreamMissing."""
         ...
 
-    async def reader(self, stream: str, consumer: str) -> Reader:
-        """Bind to a consumer that the provisioner made. Raises: StreamMissing."""
+    async def reader(self, stream: str, consumer: str, *, ahead: bool = False) -> Reader:
+        """Bind to a consumer that the provisioner made. Raises: StreamMissing.
+
+        `ahead`: messages are asked for before they are fetched, which is faster; for fold consumers whose
+        reader keeps its own position, since what was delivered ahead is lost with the process.
+        """
         ...
 
     async def request(self, subject: str, data: bytes, *, timeout: float) -> Message:

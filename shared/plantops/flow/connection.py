@@ -18,6 +18,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from plantops.flow.headers import QuickClient
 from plantops.runtime.errors import BrokerError, BrokerUnavailable, NobodyAnswers, StreamMissing
 
 log = structlog.get_logger()
@@ -44,7 +45,7 @@ class Connection:
     def __init__(self, identity: str, *, timeout: float, on_fatal: OnFatal | None) -> None:
         self.identity = identity
         self.timeout = timeout
-        self.client = Client()
+        self.client: Client = QuickClient()
         self._on_fatal = on_fatal
         self._answers: dict[str, asyncio.Future[Msg]] = {}
         self._inbox = ""

@@ -22,13 +22,14 @@ _QUIET_SECONDS: Final = 5.0
 class Inlet:
     """`key` names it in position vectors: the stream, and the consumer's own name where it has one."""
 
-    def __init__(self, process: str, reads: Reads) -> None:
+    def __init__(self, process: str, reads: Reads, *, ahead: bool = False) -> None:
         self.reads: Final = reads
         self.key: Final = f"{reads.stream}/{reads.name}" if reads.name else reads.stream
         self.position = 0
         self.clock_ns = 0
         self.is_adrift = False  # something delivered was lost: rewind before the next fetch
         self._consumer = consumer_name(process, reads)
+        self._ahead = ahead
         self._reader: Reader | None = None
         self._expected = 1
         self._moved_at = 0.0
@@ -36,7 +37,7 @@ class Inlet:
 
     async def open(self, bus: Bus) -> None:
         """Bind and go to the position. Raises: StreamMissing, BrokerUnavailable."""
-        self._reader = await bus.reader(self.reads.stream, self._consumer)
+        self._reader = await bus.reader(self.reads.stream, self._consumer, ahead=self._ahead)
         await self.rewind()
 
     async def rewind(self) -> None:
@@ -94,7 +95,7 @@ class Inlet:
             self._unacknowledged = None
 
     async def confirm(self, stored: Stored) -> None:
-        """All up to and including `stored`, by a caller who keeps count himself. Raises: BrokerUnavailable."""
+        """All up to and including `stored`, for who keeps count himself. Raises: BrokerUnavailable."""
         if stored.ack_subject:
             await self._bound().ack(stored)
 

@@ -20,6 +20,7 @@ from plantops.events.envelope import Message
 from plantops.flow import wire
 from plantops.flow.bus import Handler, Stored, StreamState
 from plantops.flow.connection import TRY_SECONDS, Connection, OnFatal
+from plantops.flow.jetstream_ahead import JetStreamAheadReader
 from plantops.flow.jetstream_reader import JetStreamReader, JetStreamSubscription
 from plantops.runtime.errors import BrokerUnavailable, Conflict
 
@@ -190,9 +191,11 @@ class JetStreamBus:
     async def state(self, stream: str) -> StreamState:
         return wire.stream_state(await self._api(f"STREAM.INFO.{stream}", b"", stream), stream)
 
-    async def reader(self, stream: str, consumer: str) -> JetStreamReader:
+    async def reader(
+        self, stream: str, consumer: str, *, ahead: bool = False
+    ) -> JetStreamReader | JetStreamAheadReader:
         await self.state(stream)
-        reader = JetStreamReader(
+        reader = (JetStreamAheadReader if ahead else JetStreamReader)(
             self._connection.client,
             stream,
             consumer,

@@ -9,12 +9,11 @@ from typing import Final
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 from nats.js import JetStreamContext
 
-from plantops.flow import wire
 from plantops.flow.bus import Stored
+from plantops.flow.jetstream_ahead import stored_of
 from plantops.runtime.errors import BrokerError, BrokerUnavailable, StreamMissing
 
 _ELECTION_SECONDS: Final = 5.0
@@ -68,7 +67,7 @@ class JetStreamReader:
         self._nobody_since = 0.0
         if not messages:
             self._check()
-        return [_stored(message) for message in messages]
+        return [stored_of(message) for message in messages]
 
     async def reset(self, sequence: int) -> None:
         await self.bind()
@@ -113,18 +112,3 @@ class JetStreamSubscription:
             await self._subscription.unsubscribe()
         except (nats.errors.BadSubscriptionError, nats.errors.ConnectionClosedError):
             return  # stopped already
-
-
-def _stored(message: Msg) -> Stored:
-    mark = wire.parse_delivery(message.reply)
-    return Stored(
-        mark.stream,
-        mark.sequence,
-        message.subject,
-        message.data,
-        mark.time_ns,
-        message.headers or {},
-        mark.delivery,
-        mark.pending,
-        message.reply,
-    )

@@ -320,7 +320,7 @@ class MemoryBus:
         await self.ready()
         return self.broker.stream(stream).state()
 
-    async def reader(self, stream: str, consumer: str) -> MemoryReader:
+    async def reader(self, stream: str, consumer: str, *, ahead: bool = False) -> MemoryReader:
         await self.ready()
         self.broker.stream(stream)
         return MemoryReader(self, stream, consumer)

@@ -231,9 +231,12 @@ def read_unverified(stored: bytes) -> AuditRecord:
     """What a record says, before anybody asked who said it: to find it again, never to believe it.
 
     Raises:
-        MalformedEnvelope: not what `seal_record` writes.
+        MalformedEnvelope: no envelope with a record in it.
     """
-    return _read_unverified(stored)[1]
+    try:
+        return _DECODER.decode(dsse.decode(stored).body())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedEnvelope(f"the payload is not an audit record: {error}") from error
 
 
 _DECODER: Final = msgspec.json.Decoder(AuditRecord)
