@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import msgspec
 import pytest
 
+from layout.repository import ROOT
 from plantops.events.base import Event, Record
 from plantops.schemas import folder
 from plantops.schemas.catalogue import Documented, documented
@@ -155,6 +157,25 @@ def test_a_packed_row_keeps_its_places() -> None:
 
 def test_no_released_schema_has_changed_its_meaning() -> None:
     assert list(folder.broken(SCHEMAS, documented())) == []
+
+
+def told_by_git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_no_schema_that_was_ever_released_has_another_meaning_or_is_gone() -> None:
+    # Who deletes or edits a committed schema to get a change through is found by what was committed before.
+    areas = [f"schemas/{area}" for area in ("events", "payloads", "services")]
+    told = told_by_git("log", "--format=commit %H", "--name-only", "--diff-filter=MD", "--", *areas)
+    commit, found = "", []
+    for line in filter(None, told.splitlines()):
+        if line.startswith("commit "):
+            commit = line.removeprefix("commit ")
+            continue
+        before = msgspec.json.decode(told_by_git("show", f"{commit}^:{line}"))
+        now = ROOT / line
+        found += [f"{line}: gone"] if not now.is_file() else changes(before, read_json(now))
+    assert found == []
 
 
 def test_a_changed_meaning_is_not_written_over_the_released_one(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from plantops.schemas import asyncapi, fixtures, stream_table
+from plantops.schemas import fixtures, stream_table
+from plantops.schemas.asyncapi import document as asyncapi
 from plantops.schemas.catalogue import Documented, documented
 from plantops.schemas.compatibility import changes
 from plantops.schemas.documents import schema_of

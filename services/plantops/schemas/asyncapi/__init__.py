@@ -1,0 +1,1 @@
+"""The AsyncAPI document, from what the processes declare."""
