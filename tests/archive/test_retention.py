@@ -19,7 +19,7 @@ from plantops.archive.store import note
 from plantops.archive.tables import TABLES
 from support.archived_plant import DAWN, HOUR, MINUTE, ArchivedPlant
 
-DAYS = 2
+DAYS = 1
 KEPT = RetentionDays(**dict.fromkeys(RetentionDays.__struct_fields__, DAYS))
 
 
@@ -79,9 +79,9 @@ def test_every_table_with_a_time_can_be_told_how_long_it_is_kept() -> None:
 
 
 def test_old_hours_go_and_the_table_says_from_when_on_it_is_whole(plant: ArchivedPlant) -> None:
-    fill(plant, hours=52)
+    fill(plant, hours=28)
     to_parquet(plant)
-    # The newest message came in hour 51; two days before that is within hour 3.
+    # The newest message came in hour 27; a day before that is within hour 3.
     one_pass(plant)
     for table in ("sample", "frame", "event", "source_state"):
         assert since(plant, table) == DAWN + 3 * HOUR, table
@@ -92,14 +92,14 @@ def test_old_hours_go_and_the_table_says_from_when_on_it_is_whole(plant: Archive
 
 
 def test_zero_days_are_for_ever(plant: ArchivedPlant) -> None:
-    fill(plant, hours=52)
+    fill(plant, hours=28)
     to_parquet(plant)
     for_ever = msgspec.structs.replace(KEPT, sample=0, frame=0, event=0, source_state=0)
     assert one_pass(plant, for_ever) == []
 
 
 def test_log_rows_stay_until_an_audited_file_holds_them(plant: ArchivedPlant) -> None:
-    fill(plant, hours=52)
+    fill(plant, hours=28)
     assert {removal.table for removal in one_pass(plant)} == {"source_state"}
     to_parquet(plant, audited=False)
     assert one_pass(plant) == []
@@ -115,9 +115,9 @@ def test_log_rows_stay_until_an_audited_file_holds_them(plant: ArchivedPlant) ->
 
 
 def test_an_hour_with_a_late_row_that_is_in_no_file_stays_whole(plant: ArchivedPlant) -> None:
-    fill(plant, hours=52)
+    fill(plant, hours=28)
     to_parquet(plant)
-    late = plant.frame("plc1", DAWN + 5 * MINUTE, stored_at=DAWN + 51 * HOUR)
+    late = plant.frame("plc1", DAWN + 5 * MINUTE, stored_at=DAWN + 27 * HOUR)
     plant.store.connection.execute("UPDATE about SET value = ? WHERE name = 'rolled'", [str(late)])
     one_pass(plant)
     at_dawn = (
@@ -130,21 +130,21 @@ def test_an_hour_with_a_late_row_that_is_in_no_file_stays_whole(plant: ArchivedP
 
 
 def test_files_of_another_stream_of_the_same_name_count_for_nothing(plant: ArchivedPlant) -> None:
-    fill(plant, hours=52)
+    fill(plant, hours=28)
     to_parquet(plant)
     plant.store.connection.execute("UPDATE parquet_file SET created = 'before'")
     assert {removal.table for removal in one_pass(plant)} == {"source_state"}
 
 
 def test_samples_stay_until_the_roll_ups_have_them(plant: ArchivedPlant) -> None:
-    fill(plant, hours=52)
+    fill(plant, hours=28)
     to_parquet(plant)
     plant.store.connection.execute("UPDATE about SET value = '3' WHERE name = 'rolled'")
     assert "sample" not in {removal.table for removal in one_pass(plant)}
 
 
 def test_what_was_removed_stands_in_parquet(plant: ArchivedPlant) -> None:
-    fill(plant, hours=52)
+    fill(plant, hours=28)
     before = plant.counted("sample")
     to_parquet(plant)
     removed = sum(removal.rows for removal in one_pass(plant) if removal.table == "sample")
@@ -157,7 +157,7 @@ def test_what_was_removed_stands_in_parquet(plant: ArchivedPlant) -> None:
 
 
 def test_a_pass_that_was_cut_off_is_taken_up(plant: ArchivedPlant, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(plant, hours=52)
+    fill(plant, hours=28)
     to_parquet(plant)
     monkeypatch.setattr("plantops.archive.retention.SLICE_ROWS", 4)
     removal = next(due(plant.store.cursor(), KEPT))

@@ -92,10 +92,9 @@ class ArchivedPlant:
         self.commit(batch)
 
     def hole(self, stream: str, missing: int, at: int) -> None:
-        """So many sequences that the stream did not hold any more, then a message without a row."""
+        """So many sequences that the stream did not hold any more."""
         first, batch = self.sequences.get(stream, 0) + 1, Batch()
         self.sequences[stream] = first + missing - 1
-        self._next(stream, at)
         batch.add("hole", (stream, first, first + missing - 1, at, "missing"))
         self.commit(batch)
 

@@ -146,10 +146,10 @@ def _is_held(cursor: duckdb.DuckDBPyConnection, path: Path) -> bool:
     part = part_of(path)
     if part is None:
         return False
-    counted = cursor.execute(
+    ((counted,),) = cursor.execute(
         f"SELECT count(*) FROM {TABLES[part.table].name} WHERE {condition(part)}"  # noqa: S608 - from TABLES
-    ).fetchone()
-    return counted is not None and counted[0] == part.rows
+    ).fetchall()
+    return bool(counted == part.rows)
 
 
 def part_of(path: Path) -> Part | None:

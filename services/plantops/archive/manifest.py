@@ -125,11 +125,14 @@ def next_manifest(cursor: duckdb.DuckDBPyConnection, folder: Path, site: str) ->
 
 
 def _waiting(cursor: duckdb.DuckDBPyConnection) -> list[File]:
+    return known_files(cursor, f"WHERE manifest = '' ORDER BY path LIMIT {MAX_FILES}")
+
+
+def known_files(cursor: duckdb.DuckDBPyConnection, which: str = "ORDER BY path") -> list[File]:
+    """Files as the live file names them."""
     found = cursor.execute(
-        "SELECT path, table_name, stream, created, source, epoch_us(hour), up_to, rows, first, last, "
-        "epoch_us(first_at), epoch_us(last_at), bytes, sha256 "
-        "FROM parquet_file WHERE manifest = '' ORDER BY path LIMIT ?",
-        [MAX_FILES],
+        "SELECT path, table_name, stream, created, source, epoch_us(hour), up_to, rows, first, last, "  # noqa: S608
+        f"epoch_us(first_at), epoch_us(last_at), bytes, sha256 FROM parquet_file {which}"
     ).fetchall()
     names = File.__struct_fields__
     return [File(**dict(zip(names, row, strict=True))) for row in found]
@@ -138,8 +141,8 @@ def _waiting(cursor: duckdb.DuckDBPyConnection) -> list[File]:
 def _marked(cursor: duckdb.DuckDBPyConnection) -> tuple[int, str]:
     """The newest manifest that is known to be audited. From it the next one goes on, whatever became of its
     file: so no number is used twice, and a changed file breaks no more than it must."""
-    told = cursor.execute("SELECT value FROM about WHERE name = ?", [NEWEST]).fetchone()
-    number, digest = told[0].split() if told else ("0", "")
+    told = cursor.execute("SELECT value FROM about WHERE name = ?", [NEWEST]).fetchall()
+    number, digest = told[0][0].split() if told else ("0", "")
     return int(number), digest
 
 

@@ -46,12 +46,12 @@ class Removal:
 
 def due(cursor: duckdb.DuckDBPyConnection, days: RetentionDays) -> Iterator[Removal]:
     """What may go by now, by the newest time that the broker told and never by our own clock."""
-    newest = cursor.execute("SELECT epoch_us(max(stored_at)) FROM position").fetchone()
-    if newest is None or newest[0] is None:
+    ((newest,),) = cursor.execute("SELECT epoch_us(max(stored_at)) FROM position").fetchall()
+    if newest is None:
         return
     for name, kept in msgspec.structs.asdict(days).items():
         if kept:
-            before = (newest[0] - kept * _DAY) // HOUR * HOUR
+            before = (newest - kept * _DAY) // HOUR * HOUR
             table = TABLES[name]
             yield from _logged(cursor, table, before) if table in LOGGED else _derived(cursor, table, before)
 
@@ -81,8 +81,8 @@ def _audited(
 
 
 def _rolled(cursor: duckdb.DuckDBPyConnection) -> int:
-    found = cursor.execute("SELECT value FROM about WHERE name = ?", [ROLLED]).fetchone()
-    return int(found[0]) if found else 0
+    found = cursor.execute("SELECT value FROM about WHERE name = ?", [ROLLED]).fetchall()
+    return int(found[0][0]) if found else 0
 
 
 def _by_sequence(part: Part) -> tuple[str, ...]:
@@ -113,16 +113,16 @@ def _derived(cursor: duckdb.DuckDBPyConnection, table: Table, before: int) -> It
 def remove(connection: duckdb.DuckDBPyConnection, removal: Removal, where: str) -> int:
     """Delete one slice in the open transaction, and note from when on the table is whole. Rows removed."""
     name = WHOLE.format(table=removal.table)
-    told = connection.execute("SELECT value FROM about WHERE name = ?", [name]).fetchone()
-    if told is None or int(told[0]) < removal.hour + HOUR:
+    told = connection.execute("SELECT value FROM about WHERE name = ?", [name]).fetchall()
+    if not told or int(told[0][0]) < removal.hour + HOUR:
         note(connection, name, str(removal.hour + HOUR))
-    counted = connection.execute(f"DELETE FROM {removal.table} WHERE {where}").fetchone()  # noqa: S608 - of TABLES
-    return int(counted[0]) if counted else 0
+    ((counted,),) = connection.execute(f"DELETE FROM {removal.table} WHERE {where}").fetchall()  # noqa: S608
+    return int(counted)
 
 
 def whole_from(cursor: duckdb.DuckDBPyConnection, table: Table) -> datetime | None:
     """From when on nothing was removed from a table; None: nothing ever was."""
     found = cursor.execute(
         "SELECT value FROM about WHERE name = ?", [WHOLE.format(table=table.name)]
-    ).fetchone()
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(found[0])) if found else None
+    ).fetchall()
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(found[0][0])) if found else None
