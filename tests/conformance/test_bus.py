@@ -149,10 +149,14 @@ async def test_names_a_missing_stream(bus: Bus) -> None:
         await bus.last("NOWHERE", "a")
 
 
-async def test_fetches_in_stream_order_and_counts_deliveries(stage: Stage, bus: Bus) -> None:
+EITHER = pytest.mark.parametrize("ahead", [False, True], ids=["as asked", "ahead"])
+
+
+@EITHER
+async def test_fetches_in_stream_order_and_counts_deliveries(stage: Stage, bus: Bus, ahead: bool) -> None:
     await stage.add_consumer("WORK", "reader")
     await bus.publish_batch([say("work.a", str(n)) for n in range(100)], stream="WORK")
-    reader = await bus.reader("WORK", "reader")
+    reader = await bus.reader("WORK", "reader", ahead=ahead)
     found = await fetched(reader, 60) + await fetched(reader, 40)
     assert texts(found) == [str(n) for n in range(100)]
     assert [m.delivery for m in found] == list(range(1, 101))
@@ -160,30 +164,40 @@ async def test_fetches_in_stream_order_and_counts_deliveries(stage: Stage, bus: 
     assert [m.time_ns for m in found] == sorted(m.time_ns for m in found)
 
 
-async def test_gives_a_reader_only_its_subjects(stage: Stage, bus: Bus) -> None:
+@EITHER
+async def test_gives_a_reader_only_its_subjects(stage: Stage, bus: Bus, ahead: bool) -> None:
     await stage.add_consumer("WORK", "reader", "work.a.*", "work.c")
     await bus.publish_batch([say(s, s) for s in ("work.a.1", "work.b", "work.c", "work.a.2")], stream="WORK")
-    assert texts(await fetched(await bus.reader("WORK", "reader"), 3)) == ["work.a.1", "work.c", "work.a.2"]
+    assert texts(await fetched(await bus.reader("WORK", "reader", ahead=ahead), 3)) == [
+        "work.a.1",
+        "work.c",
+        "work.a.2",
+    ]
 
 
-async def test_fetching_nothing_is_no_error(stage: Stage, bus: Bus) -> None:
+@EITHER
+async def test_fetching_nothing_is_no_error(stage: Stage, bus: Bus, ahead: bool) -> None:
     await stage.add_consumer("WORK", "reader")
-    assert await (await bus.reader("WORK", "reader")).fetch(10, 0.2) == []
+    assert await (await bus.reader("WORK", "reader", ahead=ahead)).fetch(10, 0.2) == []
 
 
-async def test_a_waiting_reader_gets_what_comes_later(stage: Stage, bus: Bus) -> None:
+@EITHER
+async def test_a_waiting_reader_gets_what_comes_later(stage: Stage, bus: Bus, ahead: bool) -> None:
     await stage.add_consumer("WORK", "reader")
-    reader = await bus.reader("WORK", "reader")
+    reader = await bus.reader("WORK", "reader", ahead=ahead)
     waiting = asyncio.create_task(reader.fetch(10, 10.0))
     await asyncio.sleep(0)
     await bus.publish(say("work.a", "late"), stream="WORK")
     assert texts(await waiting) == ["late"]
 
 
-async def test_reset_delivers_again_from_a_sequence_and_counts_from_one(stage: Stage, bus: Bus) -> None:
+@EITHER
+async def test_reset_delivers_again_from_a_sequence_and_counts_from_one(
+    stage: Stage, bus: Bus, ahead: bool
+) -> None:
     await stage.add_consumer("WORK", "reader")
     await bus.publish_batch([say("work.a", str(n)) for n in range(1, 11)], stream="WORK")
-    reader = await bus.reader("WORK", "reader")
+    reader = await bus.reader("WORK", "reader", ahead=ahead)
     await reader.ack((await fetched(reader, 10))[-1])
     await reader.reset(4)
     again = await fetched(reader, 7)
@@ -199,8 +213,9 @@ async def test_what_one_reader_lost_shows_as_a_jump_for_the_next(stage: Stage, b
     assert [m.delivery for m in found] == [3, 4]
 
 
-async def test_a_reader_of_a_missing_consumer_says_so_when_reset(bus: Bus) -> None:
-    reader = await bus.reader("WORK", "nobody")
+@EITHER
+async def test_a_reader_of_a_missing_consumer_says_so_when_reset(bus: Bus, ahead: bool) -> None:
+    reader = await bus.reader("WORK", "nobody", ahead=ahead)
     with pytest.raises(StreamMissing):
         await reader.reset(1)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from plantops.events.envelope import Message
+from plantops.flow.bus import Reader
 from plantops.flow.declaration import ProcessSpec, Writes
 from plantops.flow.jetstream import JetStreamBus
 from plantops.flow.processor import Reads
@@ -16,7 +18,7 @@ from plantops.flow.shell import Shell
 from plantops.flow.signing import Signer
 from plantops.flow.trust import TrustAll
 from plantops.ledger.keys import SigningKey
-from plantops.runtime.errors import BrokerError, BrokerUnavailable, Conflict
+from plantops.runtime.errors import BrokerError, BrokerUnavailable, Conflict, StreamMissing
 from plantops.runtime.nkey import NKey
 from support.counter import Counter, Tally, came_up
 from support.nats import Broker, StartBroker, until
@@ -162,11 +164,14 @@ async def test_our_own_message_behind_a_lost_answer_is_no_conflict(
     assert (await bus.state("WORK")).last == 1
 
 
-async def test_a_reader_says_that_the_connection_broke_in_between(server_stage: ServerStage) -> None:
+@pytest.mark.parametrize("ahead", [False, True])
+async def test_a_reader_says_that_the_connection_broke_in_between(
+    server_stage: ServerStage, ahead: bool
+) -> None:
     await server_stage.add_stream("WORK", "work.>")
     await server_stage.add_consumer("WORK", "reader")
     bus = await server_stage.bus("tester")
-    reader = await bus.reader("WORK", "reader")
+    reader = await bus.reader("WORK", "reader", ahead=ahead)
     server_stage.server.kill()
     await until(lambda: not bus.is_connected)
     await server_stage.start()
@@ -184,3 +189,45 @@ async def test_many_batches_at_once_all_arrive(server_stage: ServerStage) -> Non
         for batch in batches:
             group.create_task(bus.publish_batch(batch, stream="WORK"))
     assert (await bus.state("WORK")).last == 10_000
+
+
+async def test_reading_ahead_gives_everything_once_while_more_comes(server_stage: ServerStage) -> None:
+    await server_stage.add_stream("WORK", "work.>")
+    await server_stage.add_consumer("WORK", "reader")
+    bus = await server_stage.bus("tester")
+    reader = await bus.reader("WORK", "reader", ahead=True)
+
+    async def publish() -> None:
+        for start in range(0, 5000, 250):
+            await bus.publish_batch(
+                [Message("work.a", b"%d" % n) for n in range(start, start + 250)], stream="WORK"
+            )
+
+    publishing = asyncio.create_task(publish())
+    found: list[int] = []
+    while len(found) < 5000:
+        page = await reader.fetch(300, 10.0)
+        assert 0 < len(page) <= 300
+        assert [one.delivery for one in page] == list(range(len(found) + 1, len(found) + len(page) + 1))
+        found += [int(one.data) for one in page]
+        await reader.ack(page[-1])
+    await publishing
+    assert found == list(range(5000))
+
+
+async def test_a_reader_ahead_of_a_consumer_that_is_deleted_says_so(server_stage: ServerStage) -> None:
+    await server_stage.add_stream("WORK", "work.>")
+    await server_stage.add_consumer("WORK", "reader")
+    bus = await server_stage.bus("tester")
+    reader = await bus.reader("WORK", "reader", ahead=True)
+    assert await reader.fetch(1, 0.1) == []
+    await bus._connection.ask("$JS.API.CONSUMER.DELETE.WORK.reader", b"", 5.0)
+    with pytest.raises(StreamMissing, match="run the provisioner"):
+        await _fetch_past_outages(reader)
+
+
+async def _fetch_past_outages(reader: Reader) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(BrokerUnavailable):  # for some seconds it could be a change of leader
+                await reader.fetch(1, 0.5)
