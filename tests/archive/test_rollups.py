@@ -230,6 +230,15 @@ def test_memory_is_bounded_and_asks_for_a_flush() -> None:
     assert most <= 1010
 
 
+def test_a_second_that_is_over_leaves_the_memory_though_there_is_room() -> None:
+    shelf = Shelf()
+    rollups = shelf.restart(1_000_000)
+    for second in range(10):
+        rollups.fold(block([Sample(1, T0 + second * 1_000_000, 1.0)], second + 1))
+        shelf.store(rollups)
+    assert len(rollups) == 3
+
+
 def test_a_bucket_that_did_not_change_is_not_stored_again() -> None:
     shelf = Shelf()
     rollups = shelf.restart(1_000_000)
