@@ -69,8 +69,16 @@ SELECT stored_at, 'APPROVALS', sequence, 'approval.received', command, person,
 FROM approval
 UNION ALL
 SELECT step.stored_at, 'COMMANDS', step.sequence, type, step.command, writer,
-       coalesce(nullif(reason, ''), CASE WHEN allowed THEN 'all rules hold' END, ''), '', id, causation
+       coalesce(nullif(reason, ''), 'wrote ' || made.writes, CASE WHEN allowed THEN 'all rules hold' END, ''),
+       '', id, causation
 FROM step LEFT JOIN decision ON decision.sequence = step.sequence
+     LEFT JOIN (
+         SELECT sequence, string_agg(
+             format('{} = {} (was {})', tag, coalesce(text, printf('%.10g', value)),
+                    coalesce(before_text, printf('%.10g', before_value), 'unknown')), ', ' ORDER BY number
+         ) AS writes
+         FROM written WHERE written_at IS NOT NULL GROUP BY sequence
+     ) AS made ON made.sequence = step.sequence
 UNION ALL
 SELECT stored_at, stream, sequence, type, command, signer, '', correlation, id, causation
 FROM event WHERE stream NOT IN ('INTENTS', 'APPROVALS', 'COMMANDS', 'SOURCES', 'DEAD')
