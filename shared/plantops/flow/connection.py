@@ -29,10 +29,20 @@ Headers: TypeAlias = Mapping[str, str]
 TRY_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.2
 _PING_SECONDS: Final = 10
+_CLOSE_SECONDS: Final = 2.0
 _PENDING_BYTES: Final = 8 * 1024 * 1024
 _QUIET: Final = (OSError, nats.errors.NoServersError, nats.errors.StaleConnectionError)
 
 _T = TypeVar("_T")
+
+
+async def close_client(client: Client) -> None:
+    """Disconnect, and wait a bounded time for the end of it: after a failed TLS handshake it never comes."""
+    try:
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await client.close()
+    except TimeoutError:
+        log.debug("broker.close_abandoned")
 
 
 class NoStream(StreamMissing):
@@ -92,7 +102,7 @@ class Connection:
                 await self.client.flush(timeout=2)
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 log.warning("broker.flush_failed", identity=self.identity, error=repr(error))
-        await self.client.close()
+        await close_client(self.client)
         self._fail_waiting(BrokerUnavailable("this connection was closed"))
 
     def check(self) -> None:

@@ -19,6 +19,7 @@ import nats.errors
 from nats.aio.client import Client
 
 from plantops.flow.accounts import PROVISIONER
+from plantops.flow.connection import close_client
 from plantops.flow.declaration import Account, ProcessSpec, consumer_name
 from plantops.flow.patterns import covers, overlaps
 from plantops.flow.processor import Reads
@@ -299,4 +300,4 @@ async def _connection(url: str, key: NKey, timeout: float, tls: SSLContext | Non
             raise SettingsError(f"the broker at {url} is too old ({version}): 2.14 or newer is needed")
         yield client
     finally:
-        await client.close()
+        await close_client(client)
