@@ -16,6 +16,8 @@ import structlog
 
 from plantops.archive.closing import Closing
 from plantops.archive.condition import Condition, StreamCondition, save_condition
+from plantops.archive.export_requests import FOLDER as EXPORTS
+from plantops.archive.export_requests import answer_requests
 from plantops.archive.intake import Intake
 from plantops.archive.projection import projections
 from plantops.archive.rolling import Roller
@@ -30,12 +32,13 @@ from plantops.flow.audited import keep_auditing
 from plantops.flow.bus import Bus
 from plantops.flow.context import Context
 from plantops.flow.policies import follow
-from plantops.runtime.errors import PlantOpsError
+from plantops.runtime.errors import PlantOpsError, StorageError
 
 LIVE_FILE: Final = "live.duckdb"
 SERVED_FILE: Final = "serve/plantops.duckdb"
 PARQUET: Final = "parquet"
 CONDITION_SECONDS: Final = 2.0
+EXPORT_SECONDS: Final = 1.0
 _LAST_COMMIT_SECONDS: Final = 2.0
 
 log = structlog.get_logger("plantops.archive")
@@ -78,19 +81,26 @@ class ArchiveProcess:
     async def run(self) -> None:
         """Until cancelled; then what waits is stored. Raises: IntegrityError, StorageBusy, BrokerError."""
         try:
-            await self._writer.roll()
-            async with asyncio.TaskGroup() as group:
-                for intake in self._intakes:
-                    group.create_task(intake.run(self._writer.more))
-                group.create_task(self._writer.run())
-                group.create_task(_every(self._settings.serve_seconds, self.serve))
-                group.create_task(_every(self._settings.parquet.every_seconds, self._closing.run))
-                group.create_task(_every(CONDITION_SECONDS, self._tell))
-                group.create_task(keep_auditing(self._context))
-                group.create_task(follow(self._context.bus, self._context.in_force))
-                self._context.ready()
+            await self._work()
+        except BaseExceptionGroup as ended:
+            # The first one ended the others; a person meets it alone.
+            raise ended.exceptions[0] from None
         finally:
             await self._leave()
+
+    async def _work(self) -> None:
+        await self._writer.roll()
+        async with asyncio.TaskGroup() as group:
+            for intake in self._intakes:
+                group.create_task(intake.run(self._writer.more))
+            group.create_task(self._writer.run())
+            group.create_task(_every(self._settings.serve_seconds, self.serve))
+            group.create_task(_every(self._settings.parquet.every_seconds, self._closing.run))
+            group.create_task(_every(CONDITION_SECONDS, self._tell))
+            group.create_task(_every(EXPORT_SECONDS, self._export))
+            group.create_task(keep_auditing(self._context))
+            group.create_task(follow(self._context.bus, self._context.in_force))
+            self._context.ready()
 
     async def serve(self) -> None:
         """Put a new snapshot into place. What goes wrong is told once, and tried again."""
@@ -109,6 +119,15 @@ class ArchiveProcess:
     def _serve(self) -> None:
         with self._store.reading() as cursor:
             serve(cursor, self._folder / SERVED_FILE, self._windows)
+
+    async def _export(self) -> None:
+        def answer() -> None:
+            with self._store.reading() as cursor:
+                answer_requests(cursor, self._folder, self._folder / PARQUET)
+
+        if (self._folder / EXPORTS).is_dir():
+            with suppress(StorageError):  # the file is let go: the next owner answers
+                await asyncio.to_thread(answer)
 
     async def _tell(self) -> None:
         condition = await asyncio.to_thread(self._condition)

@@ -85,14 +85,14 @@ class Writer:
 
     async def _roll_when_possible(self) -> None:
         try:
-            await _finished(self._roll)
+            await finished(self._roll)
         except StorageError as error:
             log.warning("archive.not_rolled", reason=error.message)
 
     async def _insist(self, batch: Batch) -> None:
         while True:
             try:
-                await _finished(lambda: self._commit(batch))
+                await finished(lambda: self._commit(batch))
             except StorageError as error:
                 if not self.problem:
                     log.error("archive.not_stored", reason=error.message)  # noqa: TRY400
@@ -139,7 +139,7 @@ class Writer:
         self._is_rolling = True
 
 
-async def _finished(work: Callable[[], None]) -> None:
+async def finished(work: Callable[[], None]) -> None:
     """Run it in a thread to its end, also when cancelled: nobody else may use the connection before."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:

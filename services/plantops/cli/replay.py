@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as replaced
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,9 @@ import typer
 from plantops.archive.proving import Proof
 from plantops.archive.replay import Wanted
 from plantops.archive.specs import AUDIT_STREAMS, PLANT_STREAMS
+from plantops.audit.trust import AuditTrust, load_trust
 from plantops.cli.output import DEMO_FOLDER, Folder, Json, did_you_mean, out, print_json, safe, some, table
+from plantops.cli.proofs import site_trust
 from plantops.cli.replaying import (
     REPLAYED,
     Replayed,
@@ -20,7 +23,9 @@ from plantops.cli.replaying import (
     digests_of,
     keep_old,
     proof_of,
+    replay_files,
     replay_streams,
+    size_of,
 )
 from plantops.cli.session import run
 from plantops.deployment.place import Place, load_place
@@ -47,6 +52,16 @@ def replay(
     stream: Annotated[
         list[str] | None, typer.Option("--stream", help="Only this stream; may be given several times.")
     ] = None,
+    parquet: Annotated[
+        Path | None,
+        typer.Option("--parquet", help="From files alone: what `plantops export --live` wrote."),
+    ] = None,
+    tiles: Annotated[
+        Path | None, typer.Option("--tiles", help="With --parquet: an export by `plantops audit export`.")
+    ] = None,
+    trust: Annotated[
+        Path | None, typer.Option("--trust", help="Public keys to trust (default: the site's policy).")
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Prove that every audit row stands in the signed tree.")
     ] = False,
@@ -65,27 +80,35 @@ def replay(
     wanted = Wanted(_moment(since, "--from"), _moment(until, "--to"), _streams(stream or []))
     if replace and wanted != Wanted():
         raise Refused("--replace takes the whole log: leave --from, --to and --stream out", reason="replay")
-    if verify and wanted != Wanted():
-        raise Refused("--verify takes the whole log: leave --from, --to and --stream out", reason="replay")
+    if (verify or parquet) and wanted != Wanted():
+        raise Refused(
+            "--verify and --parquet take the whole log: leave --from, --to and --stream out", reason="replay"
+        )
+    if tiles is not None and parquet is None:
+        raise Refused("--tiles goes with --parquet: streams need no tiles", reason="replay")
     target = into or site.folder.root / "data" / REPLAYED
     with alone(site.folder.root / "data" / "replay"):
-        done = _replayed(site, target, wanted, verify=verify, quiet=json)
+        if parquet is None:
+            done = Replayed(target, run(replay_streams(site, target, wanted, quiet=json)), {})
+        else:
+            extents, loaded = replay_files(site, target, parquet, tiles, quiet=json)
+            done = Replayed(target, extents, {}, missing=loaded.missing)
+        done = replaced(done, digests=digests_of(target, quiet=json))
+        if verify:
+            known = load_trust(trust) if trust is not None else site_trust(site)
+            done = _proved(site, done, known, up_to=size_of(tiles) if tiles else None, quiet=json)
         kept = keep_old(site, target) if replace else None
     if json:
         print_json(_facts(done, kept))
     else:
-        _tell(done, kept, replaced=replace)
+        _tell(done, kept, is_replaced=replace)
     _refuse(done)
 
 
-def _replayed(site: Place, target: Path, wanted: Wanted, *, verify: bool, quiet: bool) -> Replayed:
-    extents = run(replay_streams(site, target, wanted, quiet=quiet))
-    digests = digests_of(target, quiet=quiet)
-    if not verify:
-        return Replayed(target, extents, digests)
-    proof = proof_of(site, target, quiet=quiet)
-    used, differences = compared(site, target)
-    return Replayed(target, extents, digests, proof, used, differences)
+def _proved(site: Place, done: Replayed, trust: AuditTrust, *, up_to: int | None, quiet: bool) -> Replayed:
+    proof = proof_of(site, done.path, trust, up_to=up_to, quiet=quiet)
+    used, differences = compared(site, done.path)
+    return replaced(done, proof=proof, compared=used, differences=differences)
 
 
 def _moment(text: str, option: str) -> datetime | None:
@@ -113,21 +136,24 @@ def _facts(done: Replayed, kept: Path | None) -> dict[str, object]:
             name: {"first": extent.first, "last": extent.last} for name, extent in done.extents.items()
         },
         "tables": {name: {"rows": one.rows, "sha256": one.sha256} for name, one in done.digests.items()},
+        "missing": [one.text for one in done.missing],
         "proof": done.proof,
         "compared": str(done.compared) if done.compared else None,
         "differences": [one._asdict() for one in done.differences],
     }
 
 
-def _tell(done: Replayed, kept: Path | None, *, replaced: bool) -> None:
+def _tell(done: Replayed, kept: Path | None, *, is_replaced: bool) -> None:
     table(
         "",
         ("table", "rows", "SHA-256"),
         ((name, f"{one.rows:,}", one.sha256) for name, one in done.digests.items()),
     )
+    for one in done.missing:
+        out.print(f"[yellow]missing[/]: {safe(one.text)}", soft_wrap=True)
     if done.proof is not None:
         _tell_proof(done, done.proof)
-    if replaced:
+    if is_replaced:
         before = f"; the old one is kept as {safe(str(kept))}" if kept else ""
         out.print(f"the archive starts from it now{before}", soft_wrap=True)
     else:

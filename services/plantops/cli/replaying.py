@@ -15,23 +15,31 @@ from typing import Final
 
 import duckdb
 
+from plantops.archive.batch import Batch, Position
+from plantops.archive.deriving import derive, load_tiles
 from plantops.archive.differing import Difference, differing
 from plantops.archive.digests import TableDigest, table_digests
 from plantops.archive.faults import translated
+from plantops.archive.importing import Loaded, load_parquet
+from plantops.archive.losses import Loss
 from plantops.archive.process import LIVE_FILE, SERVED_FILE
 from plantops.archive.proving import Proof, prove
 from plantops.archive.replay import Extent, Wanted, plant_and_audit, replay
 from plantops.archive.specs import ARCHIVE, REPLAYER, REPLAYER_AUDIT
-from plantops.archive.store import Store
+from plantops.archive.store import Store, insert
 from plantops.audit.checkpoints import open_checkpoint
-from plantops.cli.proofs import shown_progress, site_trust
+from plantops.audit.trust import AuditTrust
+from plantops.cli.proofs import shown_progress
 from plantops.deployment.broker import connect
 from plantops.deployment.place import Place
 from plantops.flow.bus import Bus
 from plantops.flow.policies import first
+from plantops.ledger import checkpoint
+from plantops.ledger.checkpoint import Checkpoint
+from plantops.ledger.tiles import CHECKPOINT_FILE
 from plantops.policy.in_force import InForce
 from plantops.policy.verify import load_root
-from plantops.runtime.errors import SettingsError, StorageBusy
+from plantops.runtime.errors import IntegrityError, MalformedEnvelope, SettingsError, StorageBusy
 from plantops.runtime.nkey import NKey
 
 REPLAYED: Final = "replay/archive.duckdb"
@@ -46,6 +54,7 @@ class Replayed:
     path: Path
     extents: dict[str, Extent]
     digests: dict[str, TableDigest]
+    missing: tuple[Loss, ...] = ()
     proof: Proof | None = None
     compared: Path | None = None
     differences: tuple[Difference, ...] = ()
@@ -72,6 +81,55 @@ async def replay_streams(site: Place, target: Path, wanted: Wanted, *, quiet: bo
         await asyncio.to_thread(store.close)
 
 
+def replay_files(
+    site: Place, target: Path, parquet: Path, exported: Path | None, *, quiet: bool
+) -> tuple[dict[str, Extent], Loaded]:
+    """Make the archive at `target` anew from an export and the audit's tiles, without any broker.
+
+    Raises: Refused, IntegrityError when a file is missing or was changed; StorageFull.
+    """
+    remove(target)
+    store = Store.open(target, site.name)
+    try:
+        with shown_progress("reading files", quiet=quiet) as progress:
+            loaded = load_parquet(store, parquet, progress=lambda _what, done, total: progress(done, total))
+        if exported is not None:
+            with shown_progress("reading tiles", quiet=quiet) as progress:
+                load_tiles(store, exported, size_of(exported), progress)
+        with shown_progress("deriving", quiet=quiet) as progress:
+            derive(store, progress)
+        with store.transaction() as connection:
+            insert(
+                connection,
+                Batch(
+                    positions={
+                        told.stream: Position(told.sequence, told.created, told.stored_at)
+                        for told in loaded.streams
+                        if told.stream != "AUDIT"
+                    }
+                ),
+            )
+        extents = {stream: Extent(1, position.sequence) for stream, position in store.positions().items()}
+    finally:
+        store.close()
+    return extents, loaded
+
+
+def size_of(exported: Path) -> int:
+    """How many records an export of the audit holds, by its own word; `proof_of` tells whether to believe it.
+
+    Raises: IntegrityError when it has no checkpoint.
+    """
+    try:
+        note = (exported / CHECKPOINT_FILE).read_text()
+        return checkpoint.parse(note.rpartition("\n\n")[0] + "\n").size
+    except (OSError, UnicodeDecodeError, MalformedEnvelope) as error:
+        raise IntegrityError(
+            f"{exported} holds no export of the audit ({error}): make one with `plantops audit export`",
+            path=str(exported),
+        ) from error
+
+
 @asynccontextmanager
 async def _logins(site: Place) -> AsyncIterator[tuple[Bus, Bus]]:
     plant = await connect(site, REPLAYER, NKey.load(site.folder.identity(REPLAYER).login))
@@ -91,11 +149,14 @@ def digests_of(path: Path, *, quiet: bool) -> dict[str, TableDigest]:
         return table_digests(connection, progress=lambda _table, done, total: progress(done, total))
 
 
-def proof_of(site: Place, path: Path, *, quiet: bool) -> Proof:
+def proof_of(site: Place, path: Path, trust: AuditTrust, *, up_to: int | None = None, quiet: bool) -> Proof:
     """Whether its audit rows stand in the signed tree. Raises: IntegrityError when nothing was signed yet."""
-    trust = site_trust(site)
+
+    def open_note(note: bytes) -> Checkpoint:
+        return open_checkpoint(note, site.name, trust.notary_keys)
+
     with _opened(path) as connection, shown_progress("proving", quiet=quiet) as progress:
-        return prove(connection, lambda note: open_checkpoint(note, site.name, trust.notary_keys), progress)
+        return prove(connection, open_note, progress, up_to=up_to)
 
 
 @contextmanager
