@@ -54,6 +54,7 @@ ENTRIES: Final = {
                 "query",
                 "Ask the archive with SQL, or with a ready question: who commanded what, and why?",
             ),
+            "export": ("export", "Write the archive as Parquet, CSV or DuckDB, with a manifest of hashes."),
         },
     ),
     **_entries(
