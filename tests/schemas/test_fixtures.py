@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -137,14 +139,27 @@ def test_no_recorded_message_was_ever_changed_or_taken_away() -> None:
     assert set((told.stdout + here.stdout).split()) == set(REPLACED)
 
 
-def test_the_recorder_adds_what_is_missing_and_leaves_the_rest(tmp_path: Any) -> None:
-    assert recorder.missing(SCHEMAS) == {}
-    first = recorder.missing(tmp_path)
-    place = tmp_path / "fixtures" / "source.up" / "1"
+def kept(place: Path, *names: str) -> None:
+    """The committed messages of `source.up`, some of them."""
     place.mkdir(parents=True)
-    (place / "old.json").write_bytes(b"{}")
+    for name in names:
+        shutil.copy(SCHEMAS / "fixtures" / "source.up" / "1" / name, place)
+
+
+def test_the_recorder_adds_what_is_missing_and_leaves_the_rest(tmp_path: Path) -> None:
+    assert recorder.missing(SCHEMAS) == {}
+    assert recorder.missing(tmp_path) == recorder.recorded()
+    kept(tmp_path / "fixtures" / "source.up" / "1", "full.json", "full.headers.json")
     left = recorder.missing(tmp_path)
-    assert first.keys() - left.keys() == {path for path in first if path.startswith("fixtures/source.up/1/")}
+    assert recorder.recorded().keys() - left.keys() == {
+        path for path in recorder.recorded() if path.startswith("fixtures/source.up/1/")
+    }
+
+
+def test_the_recorder_adds_a_message_for_a_field_that_none_has_yet(tmp_path: Path) -> None:
+    kept(tmp_path / "fixtures" / "source.up" / "1", "least.json", "least.headers.json")
+    added = [path for path in recorder.missing(tmp_path) if path.startswith("fixtures/source.up/")]
+    assert added == ["fixtures/source.up/1/full-2.json", "fixtures/source.up/1/full-2.headers.json"]
 
 
 def validator(schema: dict[str, Any]) -> jsonschema.Draft202012Validator:

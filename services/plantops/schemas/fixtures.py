@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -36,25 +36,65 @@ class Envelope(msgspec.Struct, frozen=True):
 
 def recorded() -> Files:
     """Path to bytes of a full and a least message of every event, as today's code says them."""
-    return {path: data for said in samples() for path, data in _files(said)}
+    return {path: data for said in samples() for path, data in _files(said, "full", "least").items()}
 
 
 def missing(folder: Path) -> Files:
-    """What `recorded` has and `folder` lacks. A version that has any fixture is complete and left alone."""
-    return {path: data for path, data in recorded().items() if not any((folder / path).parent.glob("*.json"))}
+    """What has to be recorded in `folder`; what is there is left alone.
+
+    A version without any message gets both; one whose messages all lack some field that today's sample
+    has, in it or in a part of it, gets another full one.
+    """
+    found: Files = {}
+    for said in samples():
+        place = folder / _place(said.event)
+        known = [_fields(path) for path in sorted(place.glob("*")) if not path.name.endswith(HEADERS)]
+        if not known:
+            found |= _files(said, "full", "least")
+        elif not _shape(_image(said)) <= set().union(*known):
+            found |= _files(said, f"full-{len(known) + 1}")
+    return found
 
 
-def _files(said: Said) -> Iterator[tuple[str, bytes]]:
-    place = f"{FOLDER}/{event_type(said.event)}/{said.event.version}"
+def _place(event: Event) -> str:
+    return f"{FOLDER}/{event_type(event)}/{event.version}"
+
+
+def _image(said: Said) -> Any:
+    return msgspec.to_builtins(said.event)
+
+
+def _fields(path: Path) -> set[str]:
+    data = path.read_bytes()
+    return _shape(msgspec.msgpack.decode(data) if path.suffix == ".msgpack" else msgspec.json.decode(data))
+
+
+def _shape(value: Any, place: str = "") -> set[str]:
+    """The names of all fields in a payload, with their places."""
+    match value:
+        case dict():
+            parts = [_shape(part, f"{place}.{name}") for name, part in value.items()]
+            return {f"{place}.{name}" for name in value}.union(*parts)
+        case list() | tuple():
+            return set[str]().union(*(_shape(part, f"{place}[]") for part in value))
+        case _:
+            return set()
+
+
+def _files(said: Said, full: str, least: str = "") -> Files:
     signer = Signer(said.signer, KEYS[said.signer])
-    messages = {"full": _message(signer, said)}
-    if optional := _optional(said.event):
-        messages["least"] = _least(signer, messages["full"], said.event, optional)
+    messages = {full: _message(signer, said)}
+    if least and (optional := _optional(said.event)):
+        messages[least] = _least(signer, messages[full], said.event, optional)
+    files: Files = {}
     for name, message in messages.items():
         ending = "msgpack" if message.headers[CONTENT_TYPE] == MSGPACK else "json"
         beside = Envelope(message.subject, dict(message.headers), signer.key.public.to_base64())
-        yield f"{place}/{name}.{ending}", message.data
-        yield f"{place}/{name}{HEADERS}", msgspec.json.format(msgspec.json.encode(beside)) + b"\n"
+        files[f"{_place(said.event)}/{name}.{ending}"] = message.data
+        files[f"{_place(said.event)}/{name}{HEADERS}"] = (
+            msgspec.json.format(msgspec.json.encode(beside)) + b"\n"
+        )
+    return files
 
 
 def _message(signer: Signer, said: Said) -> Message:
