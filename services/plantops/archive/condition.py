@@ -29,7 +29,7 @@ class StreamCondition(msgspec.Struct, frozen=True, kw_only=True):
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """Times are seconds since 1970, 0 for never. `problem`: why nothing is stored, `not_served` and
     `not_closed`: why the served snapshot or Parquet is behind; "" while all is well. `samples` counts since
-    the start.
+    the start, `unread` (messages) and `holes` (stretches) by their cause.
     """
 
     site: str
@@ -43,8 +43,8 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     not_served: str = ""
     closed_at: float = 0.0
     not_closed: str = ""
-    unread: int = 0
-    holes: int = 0
+    unread: dict[str, int] = {}
+    holes: dict[str, int] = {}
 
 
 def save_condition(condition: Condition, folder: Path) -> None:

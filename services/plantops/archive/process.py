@@ -20,6 +20,7 @@ from plantops.archive.export_requests import FOLDER as EXPORTS
 from plantops.archive.export_requests import answer_requests
 from plantops.archive.intake import Intake
 from plantops.archive.projection import projections
+from plantops.archive.record_tables import HOLE, UNREAD
 from plantops.archive.rolling import Roller
 from plantops.archive.series import known_series
 from plantops.archive.serving import serve
@@ -76,7 +77,8 @@ class ArchiveProcess:
         self._windows = windows_of(settings.window)
         self._served_at = self._served_seconds = 0.0
         self._not_served = ""
-        self._unread = self._holes = 0
+        self._unread: dict[str, int] = {}
+        self._holes: dict[str, int] = {}
 
     async def run(self) -> None:
         """Until cancelled; then what waits is stored. Raises: IntegrityError, StorageBusy, BrokerError."""
@@ -136,9 +138,10 @@ class ArchiveProcess:
 
     def _condition(self) -> Condition:
         with suppress(PlantOpsError), self._store.reading() as cursor:  # else as they were
-            self._unread, self._holes = cursor.execute(
-                "SELECT (SELECT count(*) FROM unread), (SELECT count(*) FROM hole)"
-            ).fetchall()[0]
+            self._unread, self._holes = (
+                dict(cursor.execute(f"SELECT cause, count(*) FROM {table} GROUP BY cause").fetchall())  # noqa: S608
+                for table in (UNREAD.name, HOLE.name)
+            )
         return Condition(
             site=self._context.site,
             pid=os.getpid(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import stat
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import typer
 
+from plantops.cli.doctor_archive import archive
 from plantops.cli.output import DEMO_FOLDER, Folder, Json, out, print_json, safe, working
 from plantops.cli.session import run
 from plantops.deployment.broker import broker_url, connect
@@ -59,6 +61,7 @@ async def _doctor(folder: Path) -> list[Check]:
     except PlantOpsError as error:
         return [*checks, Check("site", "bad", str(error))]
     checks += [*_folder(site), *disk(folder)]
+    checks += await asyncio.to_thread(archive, site)
     checks.append(await _broker(site))
     return checks
 

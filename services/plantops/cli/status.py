@@ -1,4 +1,4 @@
-"""`plantops status`: what runs, which sources answer, what waits."""
+"""`plantops status`: what runs, which sources answer, what waits, how the archive is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-from plantops.cli.output import DEMO_FOLDER, Folder, Json, User, out, print_json, seconds, table
+from plantops.cli.doctor_archive import summary
+from plantops.cli.output import DEMO_FOLDER, Folder, Json, User, out, print_json, safe, seconds, table
 from plantops.cli.session import run, session
 from plantops.deployment.runtime_file import read_running
 from plantops.events.queries import CommandsAsked, CommandsListed, TwinListed
@@ -27,12 +28,14 @@ async def _status(folder: Path, user: str, json: bool) -> None:
         listed = await here.ask("twin", "list", None, TwinListed)
         commands = await here.ask("command", "list", CommandsAsked(open_only=True), CommandsListed)
     running = read_running(here.site.folder)
+    condition, told = summary(here.site)
     if json:
-        print_json({"running": running, "twin": listed, "open_commands": commands})
+        print_json({"running": running, "twin": listed, "open_commands": commands, "archive": condition})
         return
     if running:
         names = ", ".join(f"{name} {pid}" for name, pid in sorted(running.processes.items()))
         out.print(f"site [bold]{here.site.name}[/], broker {running.url}, processes: {names}")
+    out.print(f"archive: {safe(told)}")
     table(
         "sources",
         ("source", "state", "tags", "samples", "last frame", "gaps", "lost samples"),
