@@ -58,6 +58,7 @@ def commands(batch: Batch) -> None:
                 arguments='{"RPM":1200}',
                 mode="execute",
                 reason="made-up",
+                id=f"INTENTS.{number}",
             ),
         )
         _event(batch, ("INTENTS", number), at, command, "intent.received")
@@ -77,6 +78,8 @@ def commands(batch: Batch) -> None:
                     reason=f"said {step}" if step in _FINAL else "",
                     person="bob" if step == "approval_accepted" else "",
                     window_ms=3.5 if step == "executed" else None,
+                    id=f"COMMANDS.{sequence}",
+                    causation=_cause(number, place, sequence, step),
                 ),
             )
             _event(batch, ("COMMANDS", sequence), when, command, f"command.{step}")
@@ -99,7 +102,7 @@ def commands(batch: Batch) -> None:
                         verified=True,
                     ),
                 )
-    at = NOW_US - 299 * SECOND
+    at = NOW_US - 300 * SECOND + 100_000
     batch.add(
         "approval",
         row(
@@ -112,8 +115,15 @@ def commands(batch: Batch) -> None:
             signer="bob",
             verdict="approve",
             expires_at=at + 600 * SECOND,
+            id="APPROVALS.1",
         ),
     )
+
+
+def _cause(number: int, place: int, sequence: int, step: str) -> str:
+    if step == "approval_accepted":
+        return "APPROVALS.1"
+    return f"INTENTS.{number}" if place == 1 else f"COMMANDS.{sequence - 1}"
 
 
 def _event(batch: Batch, place: tuple[str, int], at: int, command: str, kind: str) -> None:
