@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from plantops.archive.durable import UNFINISHED
 from plantops.archive.hour_file import part_of, sweep, write_hour
 from plantops.archive.hours import Plan, Written, closed, record, record_marks
 from plantops.archive.portable import LOGGED, outside, select
-from plantops.runtime.errors import IntegrityError
+from plantops.runtime.errors import IntegrityError, StorageFull
 from support.archived_plant import DAWN, HOUR, MINUTE, ArchivedPlant
 
 
@@ -210,6 +211,21 @@ def test_a_file_is_never_written_over(plant: ArchivedPlant) -> None:
     with pytest.raises(IntegrityError, match="not written anew"):
         write_hour(cursor, plant.parquet, "demo", part)
     assert (plant.parquet / written.path).stat() == before
+
+
+def test_a_full_disk_leaves_no_file_and_is_told_as_such(plant: ArchivedPlant) -> None:
+    fill(plant)
+    cursor = plant.store.cursor()
+    part = closed(cursor).parts[0]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))
+    try:
+        with pytest.raises(StorageFull, match="make room"):
+            write_hour(cursor, plant.parquet, "demo", part)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not [path for path in plant.parquet.rglob("*") if path.is_file()]
+    assert passed(plant)[1]
 
 
 def test_sweeping_removes_what_a_crash_left_and_nothing_else(plant: ArchivedPlant) -> None:

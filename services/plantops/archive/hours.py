@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import duckdb
 
+from plantops.archive.columns import rows_table
 from plantops.archive.plant_tables import SAMPLE
 from plantops.archive.portable import (
     HOUR,
@@ -236,11 +237,10 @@ def record(connection: duckdb.DuckDBPyConnection, written: Sequence[Written]) ->
 
 def record_rows(connection: duckdb.DuckDBPyConnection, rows: Sequence[tuple[Any, ...]]) -> None:
     """Rows of `parquet_file`, times as microseconds, into the open transaction."""
-    places = ", ".join(
-        "make_timestamp(?)" if column.type == "TIMESTAMP" else "?" for column in PARQUET_FILE.columns
-    )
     if rows:
-        connection.executemany(f"INSERT INTO parquet_file VALUES ({places})", rows)  # noqa: S608
+        connection.register("files", rows_table(PARQUET_FILE, rows))
+        connection.execute("INSERT INTO parquet_file SELECT * FROM files")
+        connection.unregister("files")
 
 
 def record_marks(connection: duckdb.DuckDBPyConnection, plan: Plan) -> None:

@@ -164,9 +164,9 @@ async def put(cursor: duckdb.DuckDBPyConnection, stored: Stored, append: Append)
 
 def mark(connection: duckdb.DuckDBPyConnection, stored: Stored) -> None:
     """Its files are audited: put that into the open transaction. Only after `put`."""
-    connection.executemany(
-        "UPDATE parquet_file SET manifest = ? WHERE path = ?",
-        [(stored.digest, file.path) for file in stored.manifest.files],
+    connection.execute(
+        "UPDATE parquet_file SET manifest = ? WHERE path IN (SELECT unnest(?))",
+        [stored.digest, [file.path for file in stored.manifest.files]],
     )
     note(connection, NEWEST, f"{stored.manifest.number} {stored.digest}")
 
