@@ -116,7 +116,7 @@ async def measured(scene: Scene, pace: Pace, seconds: float) -> Outcome:
         await asyncio.wait(watching)
     cpu = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
     cpu["publisher"] = time.process_time() - own
-    samples = await asyncio.to_thread(check_counters, await stopped(scene.here), made)
+    samples = await asyncio.to_thread(check_counters, await stopped(scene.here), len(made.made_at))
     ended = archive.floors[-1][0]
     return Outcome(
         sustained=samples / (ended - begun),

@@ -9,15 +9,17 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import nats
+from plantops.archive.exporting import export_all
 from plantops.archive.replay import Wanted
 from plantops.archive.specs import REPLAYER, REPLAYER_AUDIT
-from plantops.audit.trust import trust_of
+from plantops.archive.store import Store
+from plantops.audit.trust import AuditTrust, trust_of
 from plantops.bench.archive_seen import check_counters, stream_seen
 from plantops.bench.audit import WRITERS, append_all, covered, login_as, running_auditor, signature_ceiling
 from plantops.bench.figures import Bench, Figure, Load, Tell, figure
 from plantops.bench.ground import Ground, ground
 from plantops.bench.publisher import SAMPLES, Publisher, publisher, source_file
-from plantops.cli.replaying import proof_of, replay_streams
+from plantops.cli.replaying import proof_of, replay_files, replay_streams
 from plantops.deployment.policies import read_envelope, verify_envelope
 from plantops.deployment.runtime_file import read_running
 from plantops.deployment.site import Site
@@ -87,8 +89,10 @@ async def _samples(load: Load, tell: Tell) -> list[Figure]:
             tell(f"replaying {frames * SAMPLES:,} samples, run {number + 1} of {load.runs}")
             seconds = await _timed(replay_streams(here.site, target, Wanted(), quiet=True))
             rates.append(frames * SAMPLES / seconds)
-            await asyncio.to_thread(check_counters, target, made)
+            await asyncio.to_thread(check_counters, target, frames)
             bare.append(frames * SAMPLES / await fetched(here.site, REPLAYER, "TAGS", frames))
+        tell("exporting, and replaying the export")
+        from_files = [frames * SAMPLES / await asyncio.to_thread(_from_files, here.site, target, frames)]
     ceiling = figure(
         "ceiling.replay.fetch", "bare nats-py: fetch of the same stream", bare, "samples/s", better="higher"
     )
@@ -104,19 +108,45 @@ async def _samples(load: Load, tell: Tell) -> list[Figure]:
             ceiling=ceiling,
             note=f"{frames * SAMPLES:,} samples, from opening the file to its close; every one checked after",
         ),
+        figure(
+            "replay.files",
+            "replay of an export in Parquet, without a broker",
+            from_files,
+            "samples/s",
+            better="higher",
+            goal=GOAL_SAMPLES,
+            note="every file held against its hash; every sample checked after",
+        ),
     ]
+
+
+def _from_files(site: Site, archive: Path, frames: int) -> float:
+    """Seconds in which an export of everything in `archive` becomes an archive again."""
+    store, exported = Store.open(archive, site.name), archive.with_name("exported")
+    try:
+        cursor = store.cursor()
+        export_all(cursor, archive.with_name("parquet"), exported)
+        cursor.close()
+    finally:
+        store.close()
+    target = archive.with_name("again.duckdb")
+    begun = time.perf_counter()
+    replay_files(site, target, exported, None, quiet=True)
+    seconds = time.perf_counter() - begun
+    check_counters(target, frames)
+    return seconds
 
 
 async def _records(load: Load, tell: Tell) -> list[Figure]:
     async with ground(source_file(1), names=("notary",)) as here:
-        size = await _audited(here, load, tell)
+        trust, size = await _audited(here, load, tell)
         target = here.site.folder.root / "replayed.duckdb"
         whole, proved, bare = [], [], []
         for number in range(load.runs):
             tell(f"replaying {size:,} audit records, run {number + 1} of {load.runs}")
             only = Wanted(streams=AUDIT)
             seconds = await _timed(replay_streams(here.site, target, only, quiet=True))
-            proving = await _timed(asyncio.to_thread(_prove, here.site, target, size))
+            proving = await _timed(asyncio.to_thread(_prove, here.site, target, trust, size))
             whole.append(size / (seconds + proving))
             proved.append(size / proving)
             bare.append(size / await fetched(here.site, REPLAYER_AUDIT, "AUDIT", size))
@@ -144,8 +174,8 @@ async def _records(load: Load, tell: Tell) -> list[Figure]:
     ]
 
 
-async def _audited(here: Ground, load: Load, tell: Tell) -> int:
-    """How many records stand in AUDIT, each under a checkpoint."""
+async def _audited(here: Ground, load: Load, tell: Tell) -> tuple[AuditTrust, int]:
+    """Whom to trust, and how many records stand in AUDIT, each under a checkpoint."""
     folder = here.site.folder
     trust = trust_of(verify_envelope(folder, read_envelope(folder)).policy)
     count = load.count(RECORDS, least=200)
@@ -154,12 +184,12 @@ async def _audited(here: Ground, load: Load, tell: Tell) -> int:
         tell(f"appending {count:,} audit records")
         await append_all(auditors, count // len(WRITERS))
     async with login_as(here.site, "auditor") as bus:
-        return (await covered(bus, trust, tell)).size
+        return trust, (await covered(bus, trust, tell)).size
 
 
-def _prove(site: Site, target: Path, size: int) -> None:
+def _prove(site: Site, target: Path, trust: AuditTrust, size: int) -> None:
     """Raises: IntegrityError when a row is not proved: such a run is void."""
-    proof = proof_of(site, target, quiet=True)
+    proof = proof_of(site, target, trust, quiet=True)
     if not proof.ok or proof.good != size:
         raise IntegrityError(f"of {size} records {proof.good} were proved: {proof.findings[:3]}")
 

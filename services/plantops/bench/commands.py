@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from plantops.audit.records import ShownRecord, read_records
 from plantops.audit.trust import trust_of
-from plantops.bench.demo import Demo, demo_site
+from plantops.bench.demo import Desk, demo_site
 from plantops.bench.figures import Bench, Figure, Load, Tell, figure, percentile, percentiles
 from plantops.bench.machine import fsync_seconds
 from plantops.deployment.broker import connect
@@ -56,7 +56,7 @@ class Course:
         return 1 + len(self.batches) + self.audits
 
 
-async def _follow(demo: Demo, audit: Bus, intent: Intent) -> Course:
+async def _follow(demo: Desk, audit: Bus, intent: Intent) -> Course:
     """Send and hear until its end. Raises: Refused, TimeoutError."""
     course, ended = Course(), asyncio.Event()
 
@@ -85,7 +85,7 @@ async def _follow(demo: Demo, audit: Bus, intent: Intent) -> Course:
     return course
 
 
-async def _audited(demo: Demo, audit: Bus, command: str) -> list[ShownRecord]:
+async def _audited(demo: Desk, audit: Bus, command: str) -> list[ShownRecord]:
     """Records about the command that are stored when its outcome was heard."""
     folder = demo.site.folder
     trusted = trust_of(verify_envelope(folder, read_envelope(folder)).policy).trusted
@@ -100,7 +100,7 @@ def _is_waited_for(shown: ShownRecord) -> bool:
     return shown.record is not None and shown.record.kind == event_type(CommandClaimed)
 
 
-async def _executed(demo: Demo, audit: Bus, intent: Intent) -> tuple[Course, CommandExecuted]:
+async def _executed(demo: Desk, audit: Bus, intent: Intent) -> tuple[Course, CommandExecuted]:
     course = await _follow(demo, audit, intent)
     last = course.events[-1]
     if not isinstance(last, CommandExecuted):
@@ -108,12 +108,13 @@ async def _executed(demo: Demo, audit: Bus, intent: Intent) -> tuple[Course, Com
     return course, last
 
 
-async def _medium(demo: Demo, audit: Bus, number: int) -> tuple[Course, CommandExecuted]:
+async def medium(demo: Desk, audit: Bus, number: int) -> tuple[Course, CommandExecuted]:
+    """A command of medium risk to its outcome. Raises: Refused, TimeoutError."""
     arguments: dict[str, Scalar] = {"PERCENT": 30.0 + number % 40}
     return await _executed(demo, audit, demo.intent("valve-001", "SetPosition", arguments))
 
 
-async def _high(demo: Demo, audit: Bus, number: int) -> tuple[Course, CommandExecuted]:
+async def _high(demo: Desk, audit: Bus, number: int) -> tuple[Course, CommandExecuted]:
     """Simulated first, which is not counted; then confirmed."""
     arguments: dict[str, Scalar] = {"RPM": 900 + number % 100}
     asked = demo.intent("pump-001", "SetSpeed", arguments)
@@ -129,7 +130,7 @@ async def run(load: Load, tell: Tell) -> list[Figure]:
     count = load.count(COMMANDS, least=2)
     figures: list[Figure] = []
     rows = (
-        ("medium", "intent -> outcome, valve-001.SetPosition (medium)", _medium),
+        ("medium", "intent -> outcome, valve-001.SetPosition (medium)", medium),
         ("high", "confirmation -> outcome, pump-001.SetSpeed (high)", _high),
     )
     async with AsyncExitStack() as stack:

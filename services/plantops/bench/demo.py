@@ -55,12 +55,11 @@ PLC_TAG, OPC_TAG = TagName("plc1.pump.speed_setpoint"), TagName("opc1.valve.comm
 
 
 @dataclass(frozen=True)
-class Demo:
-    """A running demo site and a person's connection to it."""
+class Desk:
+    """A person's place at a running demo site."""
 
     site: Site
     running: Running
-    supervisor: Process
     bus: Bus
     key: SigningKey
 
@@ -102,6 +101,13 @@ class Demo:
         return told
 
 
+@dataclass(frozen=True)
+class Demo(Desk):
+    """The demo site under `plantops up`."""
+
+    supervisor: Process
+
+
 @asynccontextmanager
 async def demo_site() -> AsyncIterator[Demo]:
     """The site is up: the twin sees both devices well, and the gate answers."""
@@ -116,8 +122,8 @@ async def demo_site() -> AsyncIterator[Demo]:
                 running = await _started(site, supervisor, log)
                 bus = await stack.enter_async_context(person(site))
                 key = SigningKey.load(site.folder.identity(PERSON, person=True).signing)
-                demo = Demo(site, running, supervisor, bus, key)
-                await _well(demo)
+                demo = Demo(site, running, bus, key, supervisor)
+                await well(demo)
         except TimeoutError as error:
             raise BrokerUnavailable(f"the demo site did not come up:\n{_logs(site, log)}") from error
         yield demo
@@ -133,7 +139,8 @@ async def _started(site: Site, supervisor: Process, log: Path) -> Running:
         await asyncio.sleep(0.1)
 
 
-async def _well(demo: Demo) -> None:
+async def well(demo: Desk) -> None:
+    """The twin sees both devices well, and the gate answers; the caller bounds how long that may take."""
     commands = subjects.service("command", demo.site.name, "list")
     while True:
         try:
@@ -168,7 +175,7 @@ class Control:
 
 
 @asynccontextmanager
-async def control(demo: Demo) -> AsyncIterator[Control]:
+async def control(demo: Desk) -> AsyncIterator[Control]:
     """Stand at the device."""
     assert demo.running.simulation is not None
     reader, writer = await asyncio.open_connection("127.0.0.1", demo.running.simulation.control)

@@ -173,7 +173,9 @@ async def plain_broker(folder: Path) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def child(words: Sequence[str], log: Path, *, pipe: bool = False) -> AsyncIterator[Process]:
+async def child(
+    words: Sequence[str], log: Path, *, pipe: bool = False, environment: Mapping[str, str] = {}
+) -> AsyncIterator[Process]:
     """`python -m` with these words, in a session of its own; stopped by SIGTERM, after 8 s by SIGKILL."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
@@ -184,6 +186,7 @@ async def child(words: Sequence[str], log: Path, *, pipe: bool = False) -> Async
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE if pipe else file,
             stderr=file,
+            env={**os.environ, **environment},
             start_new_session=True,
         )
     try:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from plantops.bench import (
     archive_disk,
     archive_ingest,
+    archive_panels,
     archive_replay,
     archive_served,
     audit,
@@ -17,6 +18,7 @@ from plantops.bench import (
     memory,
     modbus,
     opcua,
+    processes,
 )
 from plantops.bench.figures import Bench
 from plantops.runtime.errors import SettingsError
@@ -33,6 +35,8 @@ BENCHES: tuple[Bench, ...] = (
     archive_served.BENCH,
     archive_replay.BENCH,
     archive_disk.BENCH,
+    archive_panels.BENCH,
+    processes.BENCH,
     memory.BENCH,
 )
 
