@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from plantops.deployment.drawing import stored
+from plantops.events.commands import Intent
 from plantops.flow.declaration import ProcessSpec
 from plantops.schemas.catalogue import of, snake
 from plantops.schemas.services import SERVICES, Service
@@ -102,7 +103,7 @@ def _service_channels() -> dict[str, Json]:
     for service in SERVICES:
         name = service_name(service)
         address = re.sub(r"<(\w+)>", r"{\1}", service.subject)
-        found[name] = _channel(address, (question(service),)) | {"description": service.text}
+        found[name] = _channel(address, questions(service)) | {"description": service.text}
         found[f"{name}.reply"] = {
             "address": None,
             "description": "The inbox that the request named.",
@@ -121,9 +122,11 @@ def service_name(service: Service) -> str:
     return ".".join(("door", area) if service.is_envelope else (area, *words))
 
 
-def question(service: Service) -> str:
-    """The name of the message that asks."""
+def questions(service: Service) -> tuple[str, ...]:
+    """The names of the messages that ask; an intent also comes without an envelope."""
     if service.question is None:
-        return "nothing"
+        return ("nothing",)
     name = of(service.question).name
-    return f"signed_{name}" if service.is_envelope else name
+    if not service.is_envelope:
+        return (name,)
+    return (f"signed_{name}", f"plain_{name}") if service.question is Intent else (f"signed_{name}",)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from plantops.events import envelope
+from plantops.events.commands import Intent
 from plantops.ledger.dsse import Envelope
 from plantops.ledger.record import AuditRecord
 from plantops.schemas.catalogue import Documented, documented, of
@@ -32,6 +33,7 @@ def messages() -> Iterator[tuple[str, Json]]:
                 pass
     record, sealed = of(AuditRecord), of(Envelope)
     yield "audit_record", _message(sealed, of_payload=record)
+    yield "plain_intent", _message(of(Intent))
     for name in ("intent", "approval"):
         inner = next(entry for entry in documented() if (entry.area, entry.name) == ("payloads", name))
         yield f"signed_{name}", _message(sealed, of_payload=inner)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from plantops.deployment.drawing import answering, edges, generic, stored
 from plantops.flow.declaration import ProcessSpec, consumer_name
 from plantops.flow.patterns import overlaps
-from plantops.schemas.asyncapi.channels import AUDIT, NATS, question, said_on, service_name
+from plantops.schemas.asyncapi.channels import AUDIT, NATS, questions, said_on, service_name
 from plantops.schemas.catalogue import snake
 from plantops.schemas.services import SERVICES, Service
 
@@ -64,7 +64,7 @@ def _operation(action: str, channel: str, messages: Sequence[str], summary: str)
 
 def _answer(service: Service, process: str) -> Json:
     name = service_name(service)
-    operation = _operation("receive", name, (question(service),), service.text)
+    operation = _operation("receive", name, questions(service), service.text)
     # Processes answer in a queue group of their own name, so that a standby does not answer twice.
     operation["bindings"] = {"nats": {"queue": _plain(process), "bindingVersion": "0.1.0"}}
     reply = f"#/channels/{name}.reply"
