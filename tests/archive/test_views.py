@@ -93,6 +93,15 @@ def test_what_the_executor_finds_out_later_replaces_only_outcome_unknown(store: 
     assert command(store, "valve")["state"] == "failed"
 
 
+def test_what_happened_at_the_device_counts_before_a_cancellation_that_came_too_late(store: Store) -> None:
+    store.connection.execute(
+        "INSERT INTO step SELECT * REPLACE (0 AS sequence, 'command.cancelled' AS type) FROM step "
+        "WHERE command = ? AND type = 'command.executed'",
+        [DAY.asked["speed"]],
+    )
+    assert command(store, "speed")["state"] == "executed"
+
+
 def test_the_causes_of_a_confirmed_write_lead_back_to_the_first_question(store: Store) -> None:
     chain = asked(store, "SELECT * FROM causes WHERE command = ? ORDER BY depth", DAY.asked["speed"])
     assert [(link["type"], link["how"]) for link in chain] == [

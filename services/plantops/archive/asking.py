@@ -24,12 +24,11 @@ SERVED_FILE: Final = "serve/plantops.duckdb"
 
 _ROWS_AT_ONCE: Final = 1000
 _LOCKED: Final[dict[str, str | bool | int | float | list[str]]] = {
-    # No file, no network, no extension; and Python's own variables are not for a query either.
+    # No file, no network, no extension, and none of this program's own variables by their names.
     "enable_external_access": False,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
-    "python_enable_replacements": False,
     # What does not fit into memory fails: a query must not fill the disk on which the archive writes.
     "temp_directory": "",
 }
