@@ -109,6 +109,16 @@ def test_series_get_the_numbers_that_the_streams_gave_them(plant: ArchivedPlant,
     again.close()
 
 
+def test_samples_come_in_the_order_of_the_stream_whatever_file_they_were_in(
+    plant: ArchivedPlant, tmp_path: Path
+) -> None:
+    to_parquet(plant)
+    again, _result = loaded(tmp_path, plant.parquet)
+    found = again.connection.execute("SELECT sequence, place FROM sample").fetchall()
+    assert found == sorted(found)
+    again.close()
+
+
 def test_the_archives_own_folder_loads_and_says_what_is_missing(plant: ArchivedPlant, tmp_path: Path) -> None:
     to_parquet(plant)
     again, result = loaded(tmp_path, plant.parquet)

@@ -196,3 +196,17 @@ def test_a_withdrawn_request_leaves_nothing(tmp_path: Path) -> None:
     assert answer_requests(plant.store.cursor(), tmp_path, plant.parquet) == 0
     assert list((tmp_path / FOLDER).iterdir()) == []
     plant.store.close()
+
+
+def test_verify_names_the_file_that_is_not_as_it_was_written(told: Any, tmp_path: Path) -> None:
+    told(tmp_path / "out", "--live")
+    found = told(tmp_path / "out", "--verify")
+    assert (found.code, found.out) == (0, "verified: every file is as it was written\n")
+    path = next((tmp_path / "out" / "sample").rglob("*.parquet"))
+    path.write_bytes(path.read_bytes() + b"x")
+    found = told(tmp_path / "out", "--verify", "--json")
+    assert found.code == 1
+    assert [(one["kind"], one["path"]) for one in found.facts["findings"]] == [
+        ("changed", str(path.relative_to(tmp_path / "out")))
+    ]
+    assert told(tmp_path, "--verify").code == 1

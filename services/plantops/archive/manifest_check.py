@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from plantops.archive.durable import sha256_of
+from plantops.archive.export_manifest import MANIFEST, README, ExportManifest, TableFile
 from plantops.archive.manifest import FOLDER, File, Stored, numbers, read_manifest
 from plantops.runtime.errors import IntegrityError
 
@@ -93,6 +94,10 @@ class _Check:
             yield ManifestFinding("repeated", file.path, "two manifests name it")
             return
         self.named.add(file.path)
+        yield from self.compared(file)
+
+    def compared(self, file: File | TableFile) -> Iterator[ManifestFinding]:
+        """A file with what was said of it."""
         path = self.folder / file.path
         if not path.is_file():
             yield ManifestFinding("missing", file.path, f"{file.rows} rows of {file.table} are not there")
@@ -123,3 +128,19 @@ def verify_manifests(
             told.setdefault(number, set()).add(digest)
     total = sum(path.stat().st_size for path in folder.rglob("*.parquet"))
     return _Check(folder, told, progress, total).findings()
+
+
+def verify_export(
+    folder: Path, exported: ExportManifest, *, progress: Progress | None = None
+) -> Iterator[ManifestFinding]:
+    """Every file of an export that is missing, was changed, or is not of it."""
+    named: set[str] = {MANIFEST, README}
+    every: list[File | TableFile] = [*exported.files, *exported.tables]
+    check = _Check(folder, None, progress, sum(file.bytes for file in every))
+    for file in every:
+        yield from check.compared(file)
+        named.add(file.path)
+    for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+        name = str(path.relative_to(folder))
+        if name not in named:
+            yield ManifestFinding("extra", name, f"{MANIFEST} does not name it")

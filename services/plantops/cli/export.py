@@ -23,6 +23,7 @@ from plantops.archive.manifest import File
 from plantops.archive.store import Store
 from plantops.archive.table import Table
 from plantops.archive.tables import TABLES
+from plantops.cli.export_check import verify
 from plantops.cli.output import DEMO_FOLDER, Folder, Json, did_you_mean, out, print_json, safe, some
 from plantops.cli.proofs import shown_progress
 from plantops.deployment.place import load_place
@@ -49,7 +50,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    target: Annotated[Path, typer.Argument(help="A new folder.")],
+    target: Annotated[Path, typer.Argument(help="A new folder; with --verify one to check.")],
     *,
     folder: Folder = DEMO_FOLDER,
     form: Annotated[Form, typer.Option("--format", help="What files are written.")] = Form.PARQUET,
@@ -61,6 +62,10 @@ def export(
     live: Annotated[
         bool, typer.Option("--live", help="Everything that was ever archived, not the served snapshot.")
     ] = False,
+    verify_: Annotated[
+        bool,
+        typer.Option("--verify", help="Write nothing; check TARGET, an export or the archive's parquet."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write the archive as Parquet, CSV or DuckDB, with a manifest of hashes.
@@ -69,6 +74,9 @@ def export(
     everything, whether the archive runs or not; as Parquet and unbounded, the archive can be made again
     from it. Nothing is ever written over.
     """
+    if verify_:
+        verify(load_place(folder), target, json=json)
+        return
     wanted = Wanted(_tables(table or []), _moment(since, "--from"), _moment(until, "--to"))
     state = load_place(folder).folder.state(ARCHIVE)
     if target.exists():
