@@ -6,7 +6,7 @@
 # Where packages come from is the installer's business: give pip's own settings as a build secret,
 #   docker build --secret id=pip,src=pip.conf -t plantops .
 
-FROM python:3.13-slim AS build
+FROM python:3.13-slim AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 COPY requirements-build.txt requirements-run.txt ./
@@ -15,18 +15,21 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     && tools/bin/pip install -q --require-hashes -r requirements-build.txt \
     && python -m venv --without-pip /opt/plantops \
     && tools/bin/pip --python /opt/plantops/bin/python install -q --require-hashes -r requirements-run.txt
+
+FROM dependencies AS code
 COPY pyproject.toml README.md ./
 COPY shared shared
 COPY services services
 RUN tools/bin/pip wheel -q --no-deps --no-build-isolation --wheel-dir dist . \
-    && tools/bin/pip --python /opt/plantops/bin/python install -q --no-deps --no-index dist/*.whl
+    && tools/bin/pip --python /opt/plantops/bin/python install -q --no-deps --no-index --prefix /code dist/*.whl
 
 FROM python:3.13-slim
-COPY --from=build /opt/plantops /opt/plantops
 # A new volume takes its rights from the folder on which it is first mounted. Any user may run the image, and
 # each volume is mounted by one service, so these are open; what the processes make in them is not.
 RUN install -d -m 1777 /site/data /site/data/archive /site/data/archive/serve \
     /volumes/nats /volumes/nats-config /volumes/mosquitto /volumes/grafana
+COPY --from=dependencies /opt/plantops /opt/plantops
+COPY --from=code /code /opt/plantops
 ENV PATH=/opt/plantops/bin:$PATH \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -27,7 +27,7 @@ MORE_SECRETS = {
     "adapter-opc1": ("secrets/opc1-password",),
     "archive": ("keys/archive-audit/",),
     "simulation": ("secrets/opc1-password", "simulation/server."),
-    "mosquitto": ("mosquitto/passwd",),
+    "mosquitto": ("mosquitto/",),
     "grafana": ("secrets/grafana-password",),
 }
 PUBLIC = {"plantops.toml", "model.toml", "sources", "policy"}

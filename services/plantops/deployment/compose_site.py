@@ -3,7 +3,7 @@
 Addresses are names on the networks of compose.yaml; device passwords are files, one for each container.
 
 secrets/<name>            one secret a file: device, MQTT and Grafana passwords
-mosquitto/passwd          the MQTT password as mosquitto stores it
+mosquitto/passwd, access  the MQTT password as mosquitto stores it; what each user may read and write
 simulation/server.*       certificate and key of the simulated OPC UA server
 sources/opc1.der          the same certificate, which its adapter pins
 """
@@ -23,6 +23,7 @@ from plantops.simulation.certificate import application_certificate
 from plantops.simulation.opcua_map import APPLICATION_URI
 
 MQTT_USER: Final = "plantops"
+ALL: Final = "topic readwrite #"
 PASSWORDS: Final = ("opc1-password", "mqtt-password", "grafana-password")
 # OWASP's number for PBKDF2 with SHA-512; mosquitto itself would take 101.
 _ITERATIONS: Final = 210_000
@@ -70,6 +71,9 @@ def lay_out(folder: SiteFolder) -> None:
     mosquitto = folder.root / "mosquitto"
     mosquitto.mkdir(mode=0o700)
     _write_private(mosquitto / "passwd", f"{MQTT_USER}:{mosquitto_hash(passwords['mqtt-password'])}")
+    _write_private(
+        mosquitto / "access", f"# Whoever is not named here may do nothing.\nuser {MQTT_USER}\n{ALL}"
+    )
     made = application_certificate(folder.root / "simulation", "server", APPLICATION_URI)
     shutil.copyfile(made.certificate, folder.root / "sources" / "opc1.der")
 
