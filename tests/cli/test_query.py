@@ -13,13 +13,14 @@ from typing import Any
 import duckdb
 import pytest
 
-from plantops.archive.asking import SERVED_FILE
+from plantops.archive.asking import SERVED_FILE, opened
 from plantops.archive.questions import QUESTIONS
 from plantops.archive.serving import serve
 from plantops.cli.cells import json_row, plain, shown_cell
 from plantops.cli.main import run
 from plantops.deployment.initialise import initialise
 from support.archive_story import fill, morning
+from support.site import RunningSite, ask, until
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +184,31 @@ def test_an_old_snapshot_is_told_on_standard_error(tmp_path: Path, told: Any) ->
     found = told("SELECT 1", "--file", str(path))
     assert found.code == 0
     assert "look at `plantops status`" in found.err
+
+
+async def test_a_command_on_a_running_site_is_soon_told_with_its_causes(demo: RunningSite) -> None:
+    async with demo.session("alice") as alice:
+        asked = await ask(alice, "pump-001.SetSpeed", {"RPM": 900}, mode="simulate")
+    path = demo.root / "data" / "archive" / SERVED_FILE
+    question = QUESTIONS["cause-chain"]
+
+    async def chain() -> list[dict[str, Any]]:
+        if not path.exists():
+            return []
+        with opened(path) as snapshot:
+            found = snapshot.ask(question.sql, {"command": asked.handle})
+            return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+
+    rows = await until(
+        chain, lambda rows: bool(rows) and rows[0]["type"] == "command.simulated", "it is served"
+    )
+    assert (rows[-1]["type"], rows[-1]["who"]) == ("command.requested", "alice")
+    assert "plc1." in rows[0]["rests_on"]
+    given = {"command": asked.handle, "since": "2020-01-01", "tag": "plc1.pump.run", "conversation": ""}
+    with opened(path) as snapshot:
+        for name, one in QUESTIONS.items():
+            values = {parameter.name: given[parameter.name] for parameter in one.parameters}
+            assert snapshot.ask(one.sql, values).columns, name
 
 
 def test_cells_are_short_for_people_and_exact_for_scripts() -> None:
