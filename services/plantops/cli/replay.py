@@ -33,7 +33,29 @@ from plantops.runtime.errors import Refused, SettingsError
 
 STREAMS = tuple(reads.stream for reads in (*PLANT_STREAMS, *AUDIT_STREAMS))
 
-Moment = Annotated[str, typer.Option(help="UTC, such as 2026-05-01 or 2026-05-01T06:00.")]
+Into = Annotated[
+    Path | None, typer.Option("--into", help="The new file (default: data/replay/archive.duckdb).")
+]
+Since = Annotated[str, typer.Option("--from", help="Only what was stored from here on (UTC).")]
+Until = Annotated[str, typer.Option("--to", help="Only what was stored before (UTC).")]
+Streams = Annotated[
+    list[str] | None, typer.Option("--stream", help="Only this stream; may be given several times.")
+]
+Parquet = Annotated[
+    Path | None, typer.Option("--parquet", help="From files alone: what `plantops export --live` wrote.")
+]
+Tiles = Annotated[
+    Path | None, typer.Option("--tiles", help="With --parquet: an export by `plantops audit export`.")
+]
+Trust = Annotated[
+    Path | None, typer.Option("--trust", help="Public keys to trust (default: the site's policy).")
+]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Prove that every audit row stands in the signed tree.")
+]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Put it in the place of the live file, which is kept.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -44,30 +66,15 @@ def register(app: typer.Typer) -> None:
 def replay(
     folder: Folder = DEMO_FOLDER,
     *,
-    into: Annotated[
-        Path | None, typer.Option("--into", help="The new file (default: data/replay/archive.duckdb).")
-    ] = None,
-    since: Annotated[str, typer.Option("--from", help="Only what was stored from here on (UTC).")] = "",
-    until: Annotated[str, typer.Option("--to", help="Only what was stored before (UTC).")] = "",
-    stream: Annotated[
-        list[str] | None, typer.Option("--stream", help="Only this stream; may be given several times.")
-    ] = None,
-    parquet: Annotated[
-        Path | None,
-        typer.Option("--parquet", help="From files alone: what `plantops export --live` wrote."),
-    ] = None,
-    tiles: Annotated[
-        Path | None, typer.Option("--tiles", help="With --parquet: an export by `plantops audit export`.")
-    ] = None,
-    trust: Annotated[
-        Path | None, typer.Option("--trust", help="Public keys to trust (default: the site's policy).")
-    ] = None,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Prove that every audit row stands in the signed tree.")
-    ] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Put it in the place of the live file, which is kept.")
-    ] = False,
+    into: Into = None,
+    since: Since = "",
+    until: Until = "",
+    stream: Streams = None,
+    parquet: Parquet = None,
+    tiles: Tiles = None,
+    trust: Trust = None,
+    verify: Verify = False,
+    replace: Replace = False,
     json: Json = False,
 ) -> None:
     """Make the archive again from the log, and print what each table holds.
@@ -78,22 +85,16 @@ def replay(
     """
     site = load_place(folder)
     wanted = Wanted(_moment(since, "--from"), _moment(until, "--to"), _streams(stream or []))
-    if replace and wanted != Wanted():
-        raise Refused("--replace takes the whole log: leave --from, --to and --stream out", reason="replay")
-    if (verify or parquet) and wanted != Wanted():
+    if wanted != Wanted() and (replace or verify or parquet):
         raise Refused(
-            "--verify and --parquet take the whole log: leave --from, --to and --stream out", reason="replay"
+            "--replace, --verify and --parquet take the whole log: leave --from, --to and --stream out",
+            reason="replay",
         )
     if tiles is not None and parquet is None:
         raise Refused("--tiles goes with --parquet: streams need no tiles", reason="replay")
     target = into or site.folder.root / "data" / REPLAYED
     with alone(site.folder.root / "data" / "replay"):
-        if parquet is None:
-            done = Replayed(target, run(replay_streams(site, target, wanted, quiet=json)), {})
-        else:
-            extents, loaded = replay_files(site, target, parquet, tiles, quiet=json)
-            done = Replayed(target, extents, {}, missing=loaded.missing)
-        done = replaced(done, digests=digests_of(target, quiet=json))
+        done = _made(site, target, wanted, parquet, tiles, quiet=json)
         if verify:
             known = load_trust(trust) if trust is not None else site_trust(site)
             done = _proved(site, done, known, up_to=size_of(tiles) if tiles else None, quiet=json)
@@ -103,6 +104,17 @@ def replay(
     else:
         _tell(done, kept, is_replaced=replace)
     _refuse(done)
+
+
+def _made(
+    site: Place, target: Path, wanted: Wanted, parquet: Path | None, tiles: Path | None, *, quiet: bool
+) -> Replayed:
+    if parquet is None:
+        done = Replayed(target, run(replay_streams(site, target, wanted, quiet=quiet)), {})
+    else:
+        extents, loaded = replay_files(site, target, parquet, tiles, quiet=quiet)
+        done = Replayed(target, extents, {}, missing=loaded.missing)
+    return replaced(done, digests=digests_of(target, quiet=quiet))
 
 
 def _proved(site: Place, done: Replayed, trust: AuditTrust, *, up_to: int | None, quiet: bool) -> Replayed:
