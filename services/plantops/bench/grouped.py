@@ -23,7 +23,7 @@ from plantops.bench.ground import (
 )
 from plantops.bench.observer import PERSON, person
 from plantops.deployment.processes import process_names
-from plantops.deployment.runtime_file import Running, SimulationPorts, read_running, write_running
+from plantops.deployment.runtime_file import SimulationPorts, read_running, write_running
 from plantops.deployment.secret_store import secret_store
 from plantops.deployment.site import Site
 from plantops.deployment.supervisor import grouped
@@ -31,13 +31,17 @@ from plantops.flow.server import EmbeddedServer
 from plantops.ledger.keys import SigningKey
 from plantops.runtime.errors import BrokerUnavailable, SettingsError
 
+# Some groups start twice, which on a small machine takes its time.
+GROUPS_SECONDS = 120.0
+LOOK_SECONDS = 0.2
+
 
 @dataclass(frozen=True)
 class Grouped(Desk):
     """`processes` by the name of their group."""
 
     server: EmbeddedServer
-    processes: Mapping[str, Process]
+    processes: dict[str, Process]
 
 
 def names_of(site: Site) -> list[str]:
@@ -61,32 +65,36 @@ async def grouped_site(source: str, groups: Mapping[str, Sequence[str]] | None) 
         assert running is not None
         running = msgspec.structs.replace(running, simulation=plant)
         write_running(site.folder, running)
-        processes = {}
-        for name, members in grouped(
-            names_of(site), site.settings.groups if groups is None else groups
-        ).items():
-            log = site.folder.logs / f"{name}.log"
-            processes[name] = await enter(child(plant_process(site, *members), log))
-        yield await _ready(stack, site, running, server, processes)
+        groups = site.settings.groups if groups is None else groups
+        members = grouped(names_of(site), groups)
+        bus = await enter(person(site))
+        key = SigningKey.load(site.folder.identity(PERSON, person=True).signing)
+        desk = Grouped(site, running, bus, key, server, {})
+        starting = asyncio.create_task(_keep(stack, desk, members))
+        try:
+            async with asyncio.timeout(GROUPS_SECONDS):
+                await well(desk)
+        except TimeoutError as error:
+            logs = "\n".join(f"{name}: {tail(site.folder.logs / f'{name}.log')}" for name in members)
+            raise BrokerUnavailable(f"the demo site did not come up:\n{logs}") from error
+        finally:
+            starting.cancel()
+            await asyncio.wait([starting])
+            if not starting.cancelled():
+                starting.result()
+        yield desk
 
 
-async def _ready(
-    stack: AsyncExitStack,
-    site: Site,
-    running: Running,
-    server: EmbeddedServer,
-    processes: Mapping[str, Process],
-) -> Grouped:
-    bus = await stack.enter_async_context(person(site))
-    key = SigningKey.load(site.folder.identity(PERSON, person=True).signing)
-    desk = Grouped(site, running, bus, key, server, processes)
-    try:
-        async with asyncio.timeout(START_SECONDS):
-            await well(desk)
-    except TimeoutError as error:
-        logs = "\n".join(f"{name}: {tail(site.folder.logs / f'{name}.log')}" for name in processes)
-        raise BrokerUnavailable(f"the demo site did not come up:\n{logs}") from error
-    return desk
+async def _keep(stack: AsyncExitStack, desk: Grouped, members: Mapping[str, Sequence[str]]) -> None:
+    """Start each group, and again when it ends, as `plantops up` does; until cancelled."""
+    while True:
+        for name, words in members.items():
+            known = desk.processes.get(name)
+            if known is None or known.returncode is not None:
+                log = desk.site.folder.logs / f"{name}.log"
+                made = child(plant_process(desk.site, *words), log)
+                desk.processes[name] = await stack.enter_async_context(made)
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 @asynccontextmanager
