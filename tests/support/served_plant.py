@@ -56,68 +56,26 @@ def plant(folder: Path, **how: int) -> Store:
     return store
 
 
+_SERIES = {"kind": "f8", "area": "hall", "period_ms": 1000, "low": 0.0, "high": 100.0}
+
+
 def _plant(batch: Batch) -> None:
     for number, (source, tag, unit) in enumerate(TAGS, 1):
-        batch.add(
-            "series",
-            row(
-                "series",
-                series=number,
-                source=source,
-                tag=tag,
-                kind="f8",
-                unit=unit,
-                description=f"made-up {tag}",
-                area="hall",
-                period_ms=1000,
-                low=0.0,
-                high=100.0,
-            ),
-        )
+        own = {"series": number, "source": source, "tag": tag, "unit": unit}
+        batch.add("series", row("series", description=f"made-up {tag}", **own, **_SERIES))
+    begun = NOW_US - 900 * SECOND
     for number, source in enumerate(SOURCES, 1):
         batch.add("layout", row("layout", source=source, layout="h", sequence=number, body="{}"))
-        batch.add(
-            "source_state",
-            row(
-                "source_state",
-                sequence=number,
-                stored_at=NOW_US - 900 * SECOND,
-                source=source,
-                state="up",
-                epoch=1,
-            ),
-        )
+        own = {"sequence": number, "stored_at": begun, "source": source}
+        batch.add("source_state", row("source_state", state="up", epoch=1, **own))
     for number, cause in enumerate(("device_lost", "outbox_full", "device_lost"), 1):
-        batch.add(
-            "gap",
-            row(
-                "gap",
-                sequence=10 + number,
-                stored_at=NOW_US - number * 100 * SECOND,
-                source="tank's",
-                epoch=1,
-                first=number,
-                last=number,
-                frames=1,
-                samples=40 * number,
-                cause=cause,
-            ),
-        )
-    batch.add(
-        "hole", row("hole", stream="TAGS", first=5, last=6, stored_at=NOW_US - 400 * SECOND, cause="missing")
-    )
-    batch.add(
-        "unread",
-        row(
-            "unread",
-            stream="SOURCES",
-            sequence=9,
-            stored_at=NOW_US - 300 * SECOND,
-            type="source.odd",
-            cause="unknown_type",
-            reason="no such type",
-        ),
-    )
+        place = {"sequence": 10 + number, "stored_at": NOW_US - number * 100 * SECOND, "source": "tank's"}
+        size = {"first": number, "last": number, "frames": 1, "samples": 40 * number}
+        batch.add("gap", row("gap", cause=cause, **place, **size))
+    at = NOW_US - 400 * SECOND
+    batch.add("hole", row("hole", stream="TAGS", first=5, last=6, stored_at=at, cause="missing"))
+    unread = {"stream": "SOURCES", "sequence": 9, "stored_at": at, "type": "source.odd"}
+    batch.add("unread", row("unread", cause="unknown_type", reason="no such type", **unread))
 
 
 def _block(frames: np.ndarray[Any, np.dtype[np.int64]], start: int, step: int) -> SampleBlock:

@@ -36,88 +36,58 @@ LIVES = (
 _FINAL = ("denied", "executed", "outcome_unknown")
 
 
+_ASKED = {
+    "actor": "alice",
+    "login": "alice",
+    "on_behalf_of": "[]",
+    "asset": "pump-001",
+    "operation": "SetSpeed",
+    "arguments": '{"RPM":1200}',
+    "mode": "execute",
+    "reason": "made-up",
+}
+_WRITTEN = {
+    "tag": "speed",
+    "value": 1200.0,
+    "before_value": 900.0,
+    "before_quality": 192,
+    "read_back_value": 1200.0,
+    "verified": True,
+}
+_APPROVED = {"person": "bob", "login": "bob", "signer": "bob", "verdict": "approve", "id": "APPROVALS.1"}
+
+
 def commands(batch: Batch) -> None:
     """The lives of some commands, one in each state."""
     sequence = 0
     for number, (name, before, steps) in enumerate(LIVES, 1):
         at = NOW_US - before * SECOND
-        command = f"cmd-{name}"
-        batch.add(
-            "intent",
-            row(
-                "intent",
-                sequence=number,
-                stored_at=at,
-                command=command,
-                handle=f"c{number}",
-                actor="alice",
-                login="alice",
-                on_behalf_of="[]",
-                asset="pump-001",
-                operation="SetSpeed",
-                arguments='{"RPM":1200}',
-                mode="execute",
-                reason="made-up",
-                id=f"INTENTS.{number}",
-            ),
-        )
-        _event(batch, ("INTENTS", number), at, command, "intent.received")
+        own = {"sequence": number, "stored_at": at, "command": f"cmd-{name}"}
+        named = {"handle": f"c{number}", "id": f"INTENTS.{number}"}
+        batch.add("intent", row("intent", **own, **named, **_ASKED))
+        _event(batch, ("INTENTS", number), at, f"cmd-{name}", "intent.received")
         for place, step in enumerate(("requested", *steps), 1):
             sequence += 1
-            when = at + place * 40_000
-            batch.add(
-                "step",
-                row(
-                    "step",
-                    sequence=sequence,
-                    stored_at=when,
-                    command=command,
-                    type=f"command.{step}",
-                    writer="gate",
-                    is_final=step in _FINAL,
-                    reason=f"said {step}" if step in _FINAL else "",
-                    person="bob" if step == "approval_accepted" else "",
-                    window_ms=3.5 if step == "executed" else None,
-                    id=f"COMMANDS.{sequence}",
-                    causation=_cause(number, place, sequence, step),
-                ),
-            )
-            _event(batch, ("COMMANDS", sequence), when, command, f"command.{step}")
-            if step in ("denied", "permitted"):
-                _judged(batch, sequence, when, command, step == "permitted")
-            if step == "executed":
-                batch.add(
-                    "written",
-                    row(
-                        "written",
-                        sequence=sequence,
-                        stored_at=when,
-                        command=command,
-                        tag="speed",
-                        value=1200.0,
-                        before_value=900.0,
-                        before_quality=192,
-                        written_at=when,
-                        read_back_value=1200.0,
-                        verified=True,
-                    ),
-                )
+            when = {"sequence": sequence, "stored_at": at + place * 40_000, "command": f"cmd-{name}"}
+            _step(batch, when, step, _cause(number, place, sequence, step))
     at = NOW_US - 300 * SECOND + 100_000
-    batch.add(
-        "approval",
-        row(
-            "approval",
-            sequence=1,
-            stored_at=at,
-            command="cmd-approved",
-            person="bob",
-            login="bob",
-            signer="bob",
-            verdict="approve",
-            expires_at=at + 600 * SECOND,
-            id="APPROVALS.1",
-        ),
-    )
+    own = {"sequence": 1, "stored_at": at, "command": "cmd-approved", "expires_at": at + 600 * SECOND}
+    batch.add("approval", row("approval", **own, **_APPROVED))
+
+
+def _step(batch: Batch, own: dict[str, Any], step: str, cause: str) -> None:
+    sequence, at, command = own["sequence"], own["stored_at"], own["command"]
+    is_final = step in _FINAL
+    told = {"reason": f"said {step}" if is_final else "", "is_final": is_final}
+    told["person"] = "bob" if step == "approval_accepted" else ""
+    told["window_ms"] = 3.5 if step == "executed" else None
+    ids = {"id": f"COMMANDS.{sequence}", "causation": cause, "type": f"command.{step}", "writer": "gate"}
+    batch.add("step", row("step", **own, **told, **ids))
+    _event(batch, ("COMMANDS", sequence), at, command, f"command.{step}")
+    if step in ("denied", "permitted"):
+        _judged(batch, sequence, at, command, step == "permitted")
+    if step == "executed":
+        batch.add("written", row("written", written_at=at, **own, **_WRITTEN))
 
 
 def _cause(number: int, place: int, sequence: int, step: str) -> str:

@@ -74,24 +74,32 @@ def variable_queries(folder: Path) -> list[PanelQuery]:
     ]
 
 
+def choose(sql: str, variables: Mapping[str, Sequence[str]]) -> str:
+    """The SQL that a browser sends, macros and all. Raises: SettingsError for an unknown variable."""
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        if name.startswith("__"):
+            return found[0]
+        if name not in variables:
+            raise SettingsError(f"${name} is neither a macro nor a variable of the dashboard: {sql!r}")
+        return ", ".join(map(_quoted, variables[name]))
+
+    return _VARIABLE.sub(value, sql)
+
+
 def expand(sql: str, shown: Shown) -> str:
     """The SQL that reaches DuckDB. Raises: SettingsError for a name that is neither macro nor variable."""
     begin, end = _instant(shown.begin), _instant(shown.end)
     sql = _FILTER.sub(lambda found: f"{found[1].strip()} >= {begin} AND {found[1].strip()} <= {end}", sql)
     sql = sql.replace("$__timeFrom()", begin).replace("$__timeTo()", end)
-    width = round(shown.interval.total_seconds() * 1000)
-    known = {name: list(values) for name, values in shown.variables.items()}
-    plain = {"__interval_ms": str(width), "__interval": f"{width}ms"}
-
-    def value(found: re.Match[str]) -> str:
-        name = found[1] or found[2]
-        if name in plain:
-            return _quoted(plain[name]) if shown.is_quoted else plain[name]
-        if name not in known:
-            raise SettingsError(f"${name} is neither a macro nor a variable of the dashboard: {sql!r}")
-        return ", ".join(map(_quoted, known[name]))
-
-    return _VARIABLE.sub(value, sql)
+    width = str(round(shown.interval.total_seconds() * 1000))
+    for name, value in (("$__interval_ms", width), ("$__interval", f"{width}ms")):
+        sql = sql.replace(name, _quoted(value) if shown.is_quoted else value)
+    left = re.search(r"\$\{?(__\w+)", sql)
+    if left:
+        raise SettingsError(f"${left[1]} is neither a macro nor a variable of the dashboard: {sql!r}")
+    return choose(sql, shown.variables)
 
 
 def _quoted(value: str) -> str:

@@ -18,7 +18,7 @@ from typing import Final
 import duckdb
 import structlog
 
-from plantops.archive.faults import meant, translated
+from plantops.archive.faults import is_full, meant, translated
 from plantops.archive.plant_tables import ROLLUPS
 from plantops.archive.served_tables import LATEST, SERVED, SERVED_TABLES, SERVED_WINDOW, TREND_VIEW
 from plantops.archive.views import create_views
@@ -31,13 +31,12 @@ STORAGE_VERSION: Final = "v1.5.0"
 # What DuckDB 1.5 says of itself: "we can only read versions between 64 and 68".
 READABLE: Final = range(64, 69)
 _PART: Final = "served_part"
-# What DuckDB raises for files; all others are mistakes of ours and stay what they are.
+# What DuckDB raises for files; all others are mistakes of ours and stay what they are, but for a full disk.
 _FAULTS: Final = (
     duckdb.IOException,
     duckdb.FatalException,
     duckdb.InternalException,
     duckdb.SerializationException,
-    duckdb.TransactionException,
 )
 # A DuckDB file begins with a checksum of 8 bytes, "DUCK", and the storage version as 8 bytes, little-endian.
 _MAGIC: Final = b"DUCK"
@@ -127,7 +126,10 @@ def _faults(part: Path, target: Path) -> Iterator[None]:
     """An error is about the snapshot or about the live file; only the latter can be a damaged archive."""
     try:
         yield
-    except (*_FAULTS, OSError) as error:
+    except (duckdb.Error, OSError) as error:
+        _forget(part)
+        if isinstance(error, duckdb.Error) and not isinstance(error, _FAULTS) and not is_full(error):
+            raise
         own = isinstance(error, OSError) or str(part) in str(error)
         said = meant(error, target if own else Path("the live archive"))
         if own and isinstance(said, IntegrityError):
@@ -136,7 +138,6 @@ def _faults(part: Path, target: Path) -> Iterator[None]:
                 f"the snapshot {target} cannot be written ({reason}): see to its folder, it is tried again",
                 path=str(target),
             )
-        _forget(part)
         raise said from error
     except PlantOpsError:
         _forget(part)
