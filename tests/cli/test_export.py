@@ -21,6 +21,7 @@ from plantops.archive.export_requests import FOLDER, ExportRequest, answer_reque
 from plantops.archive.hour_file import write_hour
 from plantops.archive.hours import closed, record
 from plantops.archive.importing import load_parquet
+from plantops.archive.manifest import next_manifest
 from plantops.archive.serving import serve
 from plantops.archive.store import Store
 from plantops.archive.windows import Windows
@@ -47,6 +48,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with plant.store.transaction() as connection:
         record(connection, written)
         connection.execute(f"DELETE FROM sample WHERE observed_at < make_timestamp({DAWN + 2 * HOUR})")
+    assert next_manifest(plant.store.cursor(), plant.parquet, "demo") is not None
     serve(plant.store.cursor(), plant.folder / SERVED_FILE, Windows())
     plant.store.close()
     return root
@@ -210,3 +212,12 @@ def test_verify_names_the_file_that_is_not_as_it_was_written(told: Any, tmp_path
         ("changed", str(path.relative_to(tmp_path / "out")))
     ]
     assert told(tmp_path, "--verify").code == 1
+
+
+def test_the_archives_own_files_are_checked_and_what_audit_could_not_be_asked_is_told(
+    site: Path, told: Any
+) -> None:
+    found = told(site / "data" / "archive" / "parquet", "--verify")
+    assert (found.code, found.err) == (0, "")
+    assert found.out.splitlines()[0].startswith("not held against AUDIT: nothing runs in")
+    assert found.out.splitlines()[1].startswith("verified")

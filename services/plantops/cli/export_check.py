@@ -15,7 +15,7 @@ from plantops.cli.output import out, print_json, safe
 from plantops.cli.proofs import auditor, shown_progress, site_trust
 from plantops.cli.session import run
 from plantops.deployment.place import Place
-from plantops.runtime.errors import BrokerError, Refused
+from plantops.runtime.errors import BrokerError, Refused, SettingsError
 
 WRITER: Final = "archive"
 _EVERY: Final = 1 << 62
@@ -44,10 +44,10 @@ def verify(site: Place, target: Path, *, json: bool) -> None:
 
 
 def _audited(site: Place) -> tuple[list[tuple[int, str]] | None, str]:
-    """What the archive told AUDIT, signed; or why AUDIT could not be asked."""
+    """What the archive told AUDIT, signed; or why AUDIT could not be asked: it is away, or its keys are."""
     try:
         return run(_of_audit(site)), ""
-    except BrokerError as error:
+    except (BrokerError, SettingsError) as error:
         return None, error.message
 
 
