@@ -43,7 +43,7 @@ __all__ = ["engine", "image", "project"]
 pytestmark = pytest.mark.timeout(600)
 testcontainers_config.ryuk_disabled = True  # it is an image more, and we clean up by ourselves
 
-PARTS = ("gate", "adapter-plc1", "adapter-opc1", "twin", "notary", "timer", "nats")
+PARTS = ("gate", "adapter-plc1", "adapter-opc1", "twin", "notary", "timer", "archive", "nats")
 
 
 # Single containers
@@ -201,6 +201,17 @@ def test_a_host_without_python_has_the_command_line_as_a_container(stack: Stack)
     assert {source["source"] for source in told["twin"]["sources"]} == {"plc1", "opc1"}
 
 
+def test_what_the_archive_serves_is_seen_where_grafana_will_look(stack: Stack) -> None:
+    volume = f"{stack.project}_archive-served:/data:ro"
+    words = ("run", "--rm", "--network", "none", "--user", "472:472", "-v", volume, "--entrypoint", "sh")
+
+    def look() -> str:
+        return docker(*words, stack.image, "-c", "test -r /data/plantops.duckdb && echo there").stdout
+
+    assert look().strip() == "there"
+    assert "Read-only" in docker(*words, stack.image, "-c", "touch /data/x").stderr
+
+
 async def test_whatever_is_killed_comes_back_and_nothing_is_lost_or_done_twice(stack: Stack) -> None:
     async with at_work(stack) as work:
         await work.until_executed(BEFORE)
@@ -211,9 +222,15 @@ async def test_whatever_is_killed_comes_back_and_nothing_is_lost_or_done_twice(s
 
 
 async def test_what_compose_has_killed_is_started_by_hand_and_goes_on(stack: Stack) -> None:
+    (_shell, is_young) = json.loads(stack.inspect("twin", "json .Config.Healthcheck.Test"))
     async with at_work(stack) as work:
         await work.until_executed(BEFORE)
         stack.done("kill", "nats", "gate")
+
+        async def look() -> int:
+            return stack.compose("exec", "-T", "twin", "sh", "-c", is_young).returncode
+
+        await until(look, lambda code: code != 0, "the twin says that it is not connected")
         stack.up()
         await work.until_executed(AFTER)
     await check_all(stack, work)
@@ -258,6 +275,12 @@ async def test_after_down_and_up_it_goes_on_where_it_was(stack: Stack) -> None:
     async with stack.session("alice") as alice:
         before = await alice.ask("command", "list", CommandsAsked(limit=100), CommandsListed)
     assert before.commands
+    stack.done("stop")
+    ended = {name: each["ExitCode"] for name, each in stack.containers().items()}
+    # 137 would say that one did not heed SIGTERM and was killed after the time that the engine gives.
+    assert {
+        name: code for name, code in ended.items() if code != 0 and name in process_names(stack.site)
+    } == {}
     stack.down()
     assert stack.containers() == {}
     stack.up()
