@@ -16,8 +16,9 @@ import pyarrow as pa
 import pytest
 
 from plantops.archive import asking, process
-from plantops.archive.asking import SERVED_FILE, Age, Limits, Snapshot, opened
+from plantops.archive.asking import Age, Limits, Snapshot, opened
 from plantops.archive.mistakes import sentence
+from plantops.archive.place import SERVED_FILE
 from plantops.archive.questions import QUESTIONS
 from plantops.archive.serving import serve
 from plantops.cli.query import values_of

@@ -15,7 +15,7 @@ import duckdb
 import msgspec
 import pytest
 
-from plantops.archive.process import LIVE_FILE
+from plantops.archive.place import LIVE_FILE
 from plantops.bench.ground import child, plant_process
 from support.archive_feed import feed
 from support.archive_kills import Killed, killed_site

@@ -14,7 +14,6 @@ from typing import Any
 import duckdb
 import pytest
 
-from plantops.archive.asking import SERVED_FILE
 from plantops.archive.batch import Batch
 from plantops.archive.export_manifest import read_export
 from plantops.archive.export_requests import FOLDER, ExportRequest, answer_requests
@@ -22,6 +21,7 @@ from plantops.archive.hour_file import write_hour
 from plantops.archive.hours import closed, record
 from plantops.archive.importing import load_parquet
 from plantops.archive.manifest import next_manifest
+from plantops.archive.place import SERVED_FILE
 from plantops.archive.serving import serve
 from plantops.archive.store import Store
 from plantops.archive.windows import Windows

@@ -13,7 +13,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from plantops.archive.asking import SERVED_FILE, opened
+from plantops.archive.asking import opened
+from plantops.archive.place import SERVED_FILE
 from plantops.archive.questions import QUESTIONS
 from plantops.archive.serving import serve
 from plantops.cli.cells import json_row, plain, shown_cell

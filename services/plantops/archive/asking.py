@@ -19,7 +19,6 @@ import duckdb
 from plantops.archive.mistakes import sentence
 from plantops.runtime.errors import IntegrityError, Refused, StorageBusy, StorageError
 
-SERVED_FILE: Final = "serve/plantops.duckdb"
 """The served snapshot, below the archive's own folder."""
 
 _ROWS_AT_ONCE: Final = 1000

@@ -19,6 +19,7 @@ from plantops.archive.condition import Condition, StreamCondition, save_conditio
 from plantops.archive.export_requests import FOLDER as EXPORTS
 from plantops.archive.export_requests import answer_requests
 from plantops.archive.intake import Intake
+from plantops.archive.place import LIVE_FILE, PARQUET, SERVED_FILE
 from plantops.archive.projection import projections
 from plantops.archive.record_tables import HOLE, UNREAD
 from plantops.archive.rolling import Roller
@@ -35,9 +36,6 @@ from plantops.flow.context import Context
 from plantops.flow.policies import follow
 from plantops.runtime.errors import PlantOpsError, StorageError
 
-LIVE_FILE: Final = "live.duckdb"
-SERVED_FILE: Final = "serve/plantops.duckdb"
-PARQUET: Final = "parquet"
 CONDITION_SECONDS: Final = 2.0
 EXPORT_SECONDS: Final = 1.0
 _LAST_COMMIT_SECONDS: Final = 2.0

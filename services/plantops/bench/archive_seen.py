@@ -13,7 +13,7 @@ import duckdb
 import msgspec
 
 from plantops.archive.condition import Condition, load_condition
-from plantops.archive.process import LIVE_FILE
+from plantops.archive.place import LIVE_FILE
 from plantops.archive.specs import ARCHIVE
 from plantops.bench.ground import Ground
 from plantops.bench.machine import resident_megabytes

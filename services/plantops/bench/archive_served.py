@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from plantops.archive.process import SERVED_FILE
+from plantops.archive.place import SERVED_FILE
 from plantops.archive.specs import ARCHIVE
 from plantops.bench.archive_reader import Turn
 from plantops.bench.archive_seen import ArchiveSeen, archive_seen

@@ -13,13 +13,13 @@ from typing import Annotated, Final
 
 import typer
 
-from plantops.archive.asking import SERVED_FILE
 from plantops.archive.export_manifest import ExportManifest, TableFile, read_export
 from plantops.archive.export_requests import ExportRequest, wait_for
 from plantops.archive.export_tables import Progress, Wanted, opened
 from plantops.archive.exporting import export_all, export_window
 from plantops.archive.importing import load_parquet, load_tables
 from plantops.archive.manifest import File
+from plantops.archive.place import LIVE_FILE, PARQUET, SERVED_FILE
 from plantops.archive.store import Store
 from plantops.archive.table import Table
 from plantops.archive.tables import TABLES
@@ -31,8 +31,6 @@ from plantops.events.base import to_nanoseconds
 from plantops.runtime.errors import Refused, SettingsError, StorageBusy
 
 ARCHIVE: Final = "archive"
-LIVE_FILE: Final = "live.duckdb"
-PARQUET: Final = "parquet"
 PATIENCE_SECONDS: Final = 30.0
 
 

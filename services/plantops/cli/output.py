@@ -43,12 +43,12 @@ DEMO_FOLDER = Path(".plantops") / "demo"
 
 
 def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PIPE_COLUMNS)
+    console = Console(highlight=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=PIPE_COLUMNS)
 
 
 out = _console()
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 def print_json(value: Any) -> None:
@@ -71,7 +71,7 @@ class Voice:
     def say(self, text: str, *, event: str = "step", **facts: Any) -> None:
         """One line. `facts` are for scripts alone; people find them in `text`."""
         if self.json:
-            plain = Text.from_markup(text).plain.strip()
+            plain = Text.from_markup(text, emoji=False).plain.strip()
             print_json_line({"at": datetime.now(UTC), "event": event, "text": plain, **facts})
         else:
             status_line.clear()
@@ -121,7 +121,7 @@ def aligned(title: str, columns: Sequence[str], rows: Sequence[Sequence[str | Te
 
 def plain_cell(cell: str | Text) -> str:
     """A cell without its colours."""
-    return cell.plain if isinstance(cell, Text) else Text.from_markup(cell).plain
+    return cell.plain if isinstance(cell, Text) else Text.from_markup(cell, emoji=False).plain
 
 
 class _StatusLine:

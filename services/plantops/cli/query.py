@@ -13,7 +13,8 @@ from typing import Annotated, Final
 
 import typer
 
-from plantops.archive.asking import SERVED_FILE, Age, Answer, Limits, Snapshot, opened
+from plantops.archive.asking import Age, Answer, Limits, Snapshot, opened
+from plantops.archive.place import SERVED_FILE
 from plantops.archive.questions import QUESTIONS, Parameter, Question
 from plantops.archive.tables import TABLES
 from plantops.archive.views import VIEW_TEXTS

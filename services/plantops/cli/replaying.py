@@ -22,7 +22,7 @@ from plantops.archive.digests import TableDigest, table_digests
 from plantops.archive.faults import translated
 from plantops.archive.importing import Loaded, load_parquet
 from plantops.archive.losses import Loss
-from plantops.archive.process import LIVE_FILE, SERVED_FILE
+from plantops.archive.place import LIVE_FILE, SERVED_FILE
 from plantops.archive.proving import Proof, prove
 from plantops.archive.replay import Extent, Wanted, plant_and_audit, replay
 from plantops.archive.specs import ARCHIVE, REPLAYER, REPLAYER_AUDIT
