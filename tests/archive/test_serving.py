@@ -172,7 +172,7 @@ def test_tables_agree_with_each_other_while_the_writer_goes_on(store: Store, tar
     reader = threading.Thread(target=keep_serving)
     reader.start()
     try:
-        for number in range(150):
+        for number in range(80):
             add_frames(store, 900 + number * 2, 2)
     finally:
         stop.set()
@@ -227,7 +227,7 @@ while True:
 
 def test_a_kill_at_any_instant_leaves_a_whole_snapshot(tmp_path: Path, store: Store, target: Path) -> None:
     store.close()
-    for turn in range(6):
+    for turn in range(4):
         child = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(store.path), str(target)], stdout=subprocess.PIPE, text=True
         )
@@ -235,7 +235,7 @@ def test_a_kill_at_any_instant_leaves_a_whole_snapshot(tmp_path: Path, store: St
         for _ in range(turn + 2):
             child.stdout.readline()
         # Somewhere in the next run, later from turn to turn.
-        part, grown = target.with_name(f".{target.name}.part"), turn * 150_000
+        part, grown = target.with_name(f".{target.name}.part"), turn * 250_000
         while child.poll() is None and not (part.exists() and _size(part) >= grown):
             os.sched_yield()
         child.kill()

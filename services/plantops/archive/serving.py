@@ -172,18 +172,17 @@ def _attached(cursor: duckdb.DuckDBPyConnection, part: Path) -> Iterator[str]:
 def _fill(
     cursor: duckdb.DuckDBPyConnection, live: str, windows: Windows, written_at: datetime
 ) -> tuple[int, datetime | None]:
-    rows = 0
     for table in SERVED_TABLES:
         cursor.execute(table.create())
-    for cut in cuts(cursor, live, windows):
-        rows += _copy(cursor, live, cut)
+    held = [(cut, _copy(cursor, live, cut)) for cut in cuts(cursor, live, windows)]
+    _tell_windows(cursor, live, held)
     cursor.execute(_LATEST)
     cursor.execute(_SERVED, [written_at.replace(tzinfo=None)])
     create_views(cursor)
     cursor.execute(f"CREATE VIEW {TREND_VIEW[0]} AS {TREND_VIEW[1]}")
     found = cursor.execute(f"SELECT as_of FROM {SERVED.name}").fetchone()  # noqa: S608 - own name
     as_of = found[0] if found else None
-    return rows, None if as_of is None else as_of.replace(tzinfo=UTC)
+    return sum(rows for _, rows in held), None if as_of is None else as_of.replace(tzinfo=UTC)
 
 
 def _copy(cursor: duckdb.DuckDBPyConnection, live: str, cut: Cut) -> int:
@@ -194,12 +193,15 @@ def _copy(cursor: duckdb.DuckDBPyConnection, live: str, cut: Cut) -> int:
     names = ", ".join(cut.table.names)
     cursor.execute(f"INSERT INTO {name} SELECT {names} FROM {live}.{name} {cut.where} {order}", cut.values)  # noqa: S608 - own names
     counted = cursor.fetchone()
-    rows = int(counted[0]) if counted else 0
-    cursor.execute(
-        f"INSERT INTO {SERVED_WINDOW.name} SELECT ?, ?, (SELECT count(*) FROM {live}.{name}), ?",  # noqa: S608 - own names
-        [name, rows, cut.since],
-    )
-    return rows
+    return int(counted[0]) if counted else 0
+
+
+def _tell_windows(cursor: duckdb.DuckDBPyConnection, live: str, held: list[tuple[Cut, int]]) -> None:
+    values, lines = [], []
+    for cut, rows in held:
+        lines.append(f"(?, ?, (SELECT count(*) FROM {live}.{cut.table.name}), CAST(? AS TIMESTAMP))")  # noqa: S608 - own names
+        values += [cut.table.name, rows, cut.since]
+    cursor.execute(f"INSERT INTO {SERVED_WINDOW.name} VALUES {', '.join(lines)}", values)  # noqa: S608 - own names
 
 
 _NEWEST: Final = " UNION ALL ".join(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Self
+from typing import Final
 
 import duckdb
 
@@ -47,19 +47,6 @@ class Windows:
     audit: Window = Window(10_000, timedelta(days=400))
     journal: Window = Window(20_000, timedelta(days=400))
     others: dict[str, Window] = field(default_factory=dict)
-
-    @classmethod
-    def history(cls) -> Self:
-        """For a second file that is written now and then: months of minutes and hours, no raw samples."""
-        return cls(
-            sample=Window(0, timedelta()),
-            rollup_1s=Window(0, timedelta()),
-            rollup_1m=Window(3_000_000, timedelta(days=60)),
-            rollup_1h=Window(5_000_000, timedelta(days=800)),
-            event=Window(100_000, timedelta(days=400)),
-            audit=Window(100_000, timedelta(days=800)),
-            journal=Window(200_000, timedelta(days=800)),
-        )
 
     def of(self, table: Table) -> Window:
         """The bound of one table; `journal` for those without their own."""

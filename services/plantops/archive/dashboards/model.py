@@ -12,7 +12,7 @@ Json: TypeAlias = dict[str, Any]
 Kind: TypeAlias = Literal["timeseries", "stat", "table", "bargauge"]
 
 PLUGIN: Final = "motherduck-duckdb-datasource"
-# A variable of type data source, so that the same dashboards serve a second file with a longer history.
+# A variable of type data source, so that the same dashboards serve the snapshots of several sites.
 SNAPSHOT: Final[Json] = {"type": PLUGIN, "uid": "${snapshot}"}
 GREEN, YELLOW, RED, BLUE = "green", "yellow", "red", "blue"
 _COLUMNS: Final = 24
