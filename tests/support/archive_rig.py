@@ -123,10 +123,10 @@ class Rig:
         """So many frames."""
         await self.send(*(self.frame() for _ in range(count)))
 
-    async def up(self, count: int = 1) -> None:
+    async def up(self, count: int = 1, *, detail: str = "") -> None:
         """So many events of the plant's own stream."""
         for number in range(count):
-            event = SourceUp(source=SourceName("plc1"), epoch=1, detail=str(number))
+            event = SourceUp(source=SourceName("plc1"), epoch=1, detail=detail or str(number))
             await self.send(self.signed(source(SITE, "plc1", "up"), event, "adapter-plc1"), stream="SOURCES")
 
     async def archive(self, path: Path, streams: Sequence[str] = tuple(STREAMS)) -> Archive:

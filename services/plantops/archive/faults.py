@@ -28,7 +28,9 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, OSError) as error:
-        if isinstance(error, duckdb.Error) and not isinstance(error, _FAULTS) and not is_full(error):
+        # A block whose checksum is wrong is told by the bare root of DuckDB's errors.
+        is_fault = isinstance(error, (*_FAULTS, OSError)) or type(error) is duckdb.Error
+        if not is_fault and not is_full(error):
             raise
         raise meant(error, path) from error
 
