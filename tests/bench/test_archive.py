@@ -15,14 +15,19 @@ from plantops.archive.store import Store, insert
 from plantops.bench.archive_made import FRAMES_PER_SECOND, PER_SECOND, make_archive
 from plantops.bench.archive_reader import turn
 from plantops.bench.archive_seen import check_counters
+from plantops.bench.figures import Figure, figure
+from plantops.bench.machine import Machine
 from plantops.bench.processes import GROUPINGS
+from plantops.bench.processes_table import BEGIN, COLUMNS, put
 from plantops.bench.progress import delays, rates
 from plantops.bench.publisher import APART, SAMPLES
+from plantops.bench.report import Report, now
 from plantops.deployment.initialise import initialise
 from plantops.deployment.processes import process_names
 from plantops.deployment.supervisor import grouped
-from plantops.runtime.errors import IntegrityError
+from plantops.runtime.errors import IntegrityError, SettingsError
 
+ROOT = Path(__file__).resolve().parents[2]
 END = 1_790_000_000_000_000
 FRAMES = 3
 
@@ -124,6 +129,39 @@ def test_a_reader_tells_a_file_that_it_cannot_ask_as_an_error(tmp_path: Path) ->
     broken.write_bytes(b"not a database" * 1000)
     assert turn(broken).error
     assert turn(broken).queries == 0
+
+
+def test_the_guide_gets_the_table_of_a_run_between_its_marks_and_a_run_without_it_is_refused() -> None:
+    keys = [key for key, _title in COLUMNS]
+    figures = [
+        figure(f"processes.{name}.{key}", "", 1000.0 * place + column, "")
+        for place, name in enumerate(GROUPINGS, 1)
+        for column, key in enumerate(keys)
+    ]
+    guide = (ROOT / "docs" / "guides" / "processes.md").read_text()
+    told = put(report(figures), guide)
+    assert "| each alone | 1,000 | 1,001 |" in told
+    assert put(report(figures), told) == told
+    assert told.partition(BEGIN)[0] == guide.partition(BEGIN)[0]
+    with pytest.raises(SettingsError, match="no figure"):
+        put(report(figures[:-1]), guide)
+    with pytest.raises(SettingsError, match="no place"):
+        put(report(figures), "a guide")
+
+
+def report(figures: list[Figure]) -> Report:
+    facts = Machine(
+        cores=2,
+        processor="one",
+        memory_megabytes=1,
+        system="a",
+        python="3",
+        nats_server="2",
+        load=0.0,
+        fsync_p50_ms=1.0,
+        fsync_p99_ms=1.0,
+    )
+    return Report(measured_at=now(), seconds=1.0, runs=1, machine=facts, figures=tuple(figures))
 
 
 def test_each_grouping_has_every_process_once_and_the_shipped_one_leaves_the_archive_alone(

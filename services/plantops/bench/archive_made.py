@@ -33,7 +33,7 @@ PER_SECOND: Final = SOURCES * sum(rate * tags for rate, tags in GROUPS)
 FRAMES_PER_SECOND: Final = SOURCES * TICKS
 # 222,000 rows in a commit: above a row group, below a second.
 COMMIT_SECONDS: Final = 60
-_ROLL_COMMITS: Final = 10
+_ROLL_COMMITS: Final = 5
 CREATED: Final = "2026-01-01T00:00:00Z"
 
 

@@ -28,7 +28,7 @@ from plantops.runtime.errors import IntegrityError, SettingsError
 from plantops.runtime.nkey import NKey
 
 TAGS = 2000
-RECORDS = 20_000
+RECORDS = 30_000
 FETCH = 500
 GOAL_SAMPLES = 300_000.0
 GOAL_RECORDS = 15_000.0
