@@ -73,7 +73,13 @@ def project() -> Iterator[str]:
     """A name of this run alone; whatever bears it is gone at the end."""
     name = f"plantops-test-{uuid.uuid4().hex[:8]}"
     yield name
-    label = f"label=com.docker.compose.project={name}"
+    for project in (name, f"{name}-prod"):
+        _remove_all(project)
+
+
+def _remove_all(project: str) -> None:
+    """What a test that was interrupted may have left."""
+    label = f"label=com.docker.compose.project={project}"
     for kind, ask, remove in (
         ("containers", ("ps", "-aq"), ("rm", "-fv")),
         ("networks", ("network", "ls", "-q"), ("network", "rm")),

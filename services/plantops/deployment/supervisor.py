@@ -223,7 +223,8 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE if pipe else file,
                 stderr=file,
-                env={**os.environ, **(environment or {})},
+                # One heartbeat cannot speak for several processes.
+                env={**os.environ, "PLANTOPS_HEARTBEAT": "", **(environment or {})},
                 start_new_session=True,  # Ctrl-C reaches us alone; we end the others in order
                 preexec_fn=end_with_parent,
             )
