@@ -6,6 +6,8 @@ import asyncio
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -16,7 +18,7 @@ from plantops.archive.condition import Condition, StreamCondition, load_conditio
 from plantops.archive.migrations import MIGRATIONS, Migration
 from plantops.archive.store import Store, insert, note
 from plantops.archive.tables import TABLES
-from plantops.runtime.errors import IntegrityError, SettingsError, StorageBusy, StorageError
+from plantops.runtime.errors import IntegrityError, SettingsError, StorageBusy, StorageError, StorageFull
 from support.archive_rig import rig
 from support.nats import until
 
@@ -181,19 +183,35 @@ def test_a_reader_is_interrupted_when_the_file_is_let_go(path: Path) -> None:
     assert "let go" in ended[0]
 
 
-async def test_a_commit_that_is_cancelled_is_stored_before_anything_later(path: Path) -> None:
+class SmallStore(Store):
+    """On a disk that is full while `is_full`."""
+
+    is_full = False
+
+    @contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        if self.is_full:
+            raise StorageFull("the disk is full")
+        with super().transaction() as connection:
+            yield connection
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+async def test_a_commit_that_is_cancelled_is_stored_before_anything_later(path: Path, is_full: bool) -> None:
     """Else the position of what came later would stand for it."""
     plant = await rig()
-    archive = await plant.archive(path)
+    archive = await plant.archive(path, SmallStore)
+    assert isinstance(archive.store, SmallStore)
     follow = [asyncio.create_task(intake.run(archive.writer.more)) for intake in archive.intakes.values()]
-    for _ in range(5):
+    for _ in range(3):
         await plant.feed(3)
         await until(lambda: archive.intakes["TAGS"].position == plant.frames)
+        archive.store.is_full = is_full
         work = asyncio.create_task(archive.writer.commit())
-        await asyncio.sleep(0)
+        await until(lambda: archive.writer.problem or not is_full)
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
-        await asyncio.sleep(0)
+        archive.store.is_full = False
     for task in follow:
         task.cancel()
     await asyncio.gather(*follow, return_exceptions=True)

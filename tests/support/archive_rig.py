@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -129,16 +129,16 @@ class Rig:
             event = SourceUp(source=SourceName("plc1"), epoch=1, detail=detail or str(number))
             await self.send(self.signed(source(SITE, "plc1", "up"), event, "adapter-plc1"), stream="SOURCES")
 
-    async def archive(self, path: Path, streams: Sequence[str] = tuple(STREAMS)) -> Archive:
+    async def archive(self, path: Path, kind: type[Store] = Store) -> Archive:
         """All parts, nothing running."""
         trust = InForce(ROOT, SITE)
         await first(self.bus, trust, patience_seconds=5)
-        store = Store.open(path, SITE)
+        store = kind.open(path, SITE)
         made = projections(self.bus, self.bus, trust, known_series(store), site=SITE)
         positions = store.positions()
         intakes = {
             name: Intake(ARCHIVE, STREAMS[name], self.bus, made(name), positions.get(name))
-            for name in streams
+            for name in STREAMS
         }
         writer = Writer(store, Roller(store), list(intakes.values()), commit_seconds=0.01)
         return Archive(store, intakes, writer)

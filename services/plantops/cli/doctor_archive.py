@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from plantops.archive.condition import Condition, StreamCondition, load_condition
+from plantops.archive.place import LIVE_FILE
 from plantops.archive.settings import ArchiveSettings
 from plantops.archive.specs import ARCHIVE
 from plantops.deployment.place import Place
@@ -79,9 +80,8 @@ def live_file(folder: Path) -> Iterator[Check]:
     import duckdb  # noqa: PLC0415
 
     from plantops.archive.faults import translated  # noqa: PLC0415
-    from plantops.archive.process import live_file as path_in  # noqa: PLC0415
 
-    path = path_in(folder)
+    path = folder / LIVE_FILE
     if not path.exists():
         return
     try:
