@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import nats
+
 from plantops.archive.exporting import export_all
 from plantops.archive.replay import Wanted
 from plantops.archive.specs import REPLAYER, REPLAYER_AUDIT
