@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
-from plantops.archive.tables import TABLES
 from plantops.archive.views import create_views
 from plantops.runtime.errors import IntegrityError, SettingsError
 
@@ -24,8 +24,8 @@ class Migration:
 
 
 def _first(connection: duckdb.DuckDBPyConnection) -> None:
-    for table in TABLES.values():
-        connection.execute(table.create())
+    # Not from `tables`: those are what all steps together come to.
+    connection.execute((files("plantops.archive") / "schema_1.sql").read_text())
 
 
 MIGRATIONS: Final = (Migration(1, "all tables", _first),)
