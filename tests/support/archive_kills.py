@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -77,7 +77,8 @@ class Killed:
                     await until(partial(self._works, run), seconds=PATIENCE_SECONDS)
                     if self._dice.random() < 0.7:
                         await until(partial(self._has_stored, run), seconds=PATIENCE_SECONDS)
-                await asyncio.sleep(self._dice.uniform(0.0, 1.5))
+                with suppress(TimeoutError):
+                    await until(partial(_has_ended, run), seconds=self._dice.uniform(0.0, 1.5))
                 if run.poll() is not None:
                     self.ends.append(run.returncode)
                     continue
@@ -160,6 +161,10 @@ class Killed:
 
     def opened(self) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(str(self.folder / LIVE_FILE), read_only=True)
+
+
+def _has_ended(run: subprocess.Popen[bytes]) -> bool:
+    return run.poll() is not None
 
 
 @asynccontextmanager
