@@ -167,8 +167,10 @@ def _check(key: VerifyKey, message: bytes, signature: Signature) -> None:
 
 
 def _decoded(text: str, what: str) -> bytes:
+    # Ours has neither letter, and looking is many times quicker than translating.
+    standard = text.translate(_URL_SAFE_TO_STANDARD) if "-" in text or "_" in text else text
     try:
-        return strict_base64.decode(text.translate(_URL_SAFE_TO_STANDARD))
+        return strict_base64.decode(standard)
     except ValueError as error:
         raise MalformedEnvelope(f"the {what} of the envelope is not base64") from error
 
