@@ -9,7 +9,21 @@ from nats.aio.client import Client
 from plantops.flow.headers import QuickClient
 
 PIECES = st.sampled_from(
-    [b":", b" ", b"\r\n", b"\n", b"\t", b"\x0b", b"\x1c", b"\x85", b"\x00", b"\xff", b"\xc3\xa9", b"ce-id", b"a"]
+    [
+        b":",
+        b" ",
+        b"\r\n",
+        b"\n",
+        b"\t",
+        b"\x0b",
+        b"\x1c",
+        b"\x85",
+        b"\x00",
+        b"\xff",
+        b"\xc3\xa9",
+        b"ce-id",
+        b"a",
+    ]
 )
 
 
