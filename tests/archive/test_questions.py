@@ -15,10 +15,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from plantops.archive import asking, process
+from plantops.archive import asking
 from plantops.archive.asking import Age, Limits, Snapshot, opened
 from plantops.archive.mistakes import sentence
-from plantops.archive.place import SERVED_FILE
 from plantops.archive.questions import QUESTIONS
 from plantops.archive.serving import serve
 from plantops.cli.query import values_of
@@ -281,10 +280,6 @@ NAMES = {"commands": ("handle", "operation"), "event": ("body", "type")}
 )
 def test_a_mistake_is_one_line_with_the_name_that_was_meant(said: str, wanted: str) -> None:
     assert sentence(said, NAMES) == wanted
-
-
-def test_the_snapshot_is_asked_where_the_archive_puts_it() -> None:
-    assert process.SERVED_FILE == SERVED_FILE
 
 
 def test_a_file_that_is_being_written_is_told_as_busy(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plantops.archive.batch import Batch, SampleBlock
 from plantops.archive.samples import StoredFrame, block_of, frame_row
 from plantops.archive.series import SeriesBook
-from plantops.events.base import SiteName, SourceName, TagName
+from plantops.events.base import Scalar, SiteName, SourceName, TagName
 from plantops.events.frames import Frame, Sample, decode_frame, encode_frame, pack, resolve
 from plantops.events.quality import has_value
 from plantops.events.tags import Kind, ScanGroup, SourceDefined, TagDefinition, layout_of
@@ -67,7 +67,7 @@ def test_every_kind_keeps_its_value_and_a_bad_one_has_none() -> None:
         Sample(0, 2.5, 20),  # last known value: bad, but it is one
     ]
     found = block(stored(frame(ALL, samples)))
-    by_series = {}
+    by_series: dict[int, list[tuple[float | None, str | None, int]]] = {}
     for number in range(len(found)):
         value = float(found.value[number]) if found.has_value[number] else None
         by_series.setdefault(int(found.series[number]), []).append(
@@ -142,18 +142,13 @@ def test_a_frames_row_counts_what_it_carried() -> None:
     )  # fmt: skip
 
 
+def _sample(tag: int, quality: int, number: int) -> Sample:
+    values: tuple[Scalar, ...] = (number / 3, number, abs(number), number > 0, str(number), 0.5)
+    return Sample(tag, values[tag] if has_value(quality) else None, quality, NOW - number)
+
+
 SAMPLES = st.lists(
-    st.tuples(st.integers(0, 5), st.integers(0, 255), st.integers(-(2**40), 2**40)).map(
-        lambda t: Sample(
-            t[0],
-            None
-            if not has_value(t[1])
-            else {0: t[2] / 3, 1: t[2], 2: abs(t[2]), 3: t[2] > 0, 4: str(t[2]), 5: 0.5}[t[0]],
-            t[1],
-            NOW - t[2],
-        )
-    ),
-    max_size=40,
+    st.builds(_sample, st.integers(0, 5), st.integers(0, 255), st.integers(-(2**40), 2**40)), max_size=40
 )
 
 
