@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from plantops.cli.output import DEMO_FOLDER, Folder, JsonLines, Voice, safe
+from plantops.cli.output import DEMO_FOLDER, Folder, Json, JsonLines, Voice, out, print_json, safe
 from plantops.cli.session import run
 from plantops.deployment.broker import broker_url
 from plantops.deployment.provisioning import prepare
@@ -58,6 +58,7 @@ def nats_config(
     ] = None,
     key: Annotated[Path | None, typer.Option(help="The key of that certificate.")] = None,
     production: Production = False,
+    json: Json = False,
 ) -> None:
     """Write the configuration of a NATS server of your own: accounts, logins, rights.
 
@@ -79,10 +80,18 @@ def nats_config(
     if production:
         refuse_trial(site, url=options.url)
     text = server_text(site, options)
-    voice = Voice(json=False)
-    if output is None:
+    _put(text, output, json=json)
+
+
+def _put(text: str, output: Path | None, *, json: bool) -> None:
+    """To the file if one is named, else to standard output."""
+    is_new = output is None or write_server_file(output, text)
+    if json:
+        print_json(
+            {"file": str(output or ""), "changed": is_new, "configuration": text if output is None else None}
+        )
+    elif output is None:
         typer.echo(text)
-    elif write_server_file(output, text):
-        voice.say(f"wrote {safe(str(output))}: let the server read it again")
     else:
-        voice.say(f"{safe(str(output))} says the same already")
+        told = "wrote {}: let the server read it again" if is_new else "{} says the same already"
+        out.print(told.format(safe(str(output))), soft_wrap=True)
