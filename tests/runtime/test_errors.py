@@ -19,11 +19,12 @@ def test_every_error_stands_in_the_drawing(kind: type[PlantOpsError]) -> None:
     assert kind.__name__ in drawn
 
 
-def test_only_a_device_or_the_broker_can_be_tried_again() -> None:
+def test_only_a_device_the_broker_or_a_full_disk_can_be_tried_again() -> None:
     retryable = {kind for kind in EVERY if kind.retryable}
     assert {errors.DeviceUnavailable, errors.DeviceProtocolError, errors.BrokerUnavailable} <= retryable
-    assert not {errors.WriteRejected, errors.Fenced} & retryable
-    assert all(issubclass(kind, (errors.DeviceError, errors.BrokerError)) for kind in retryable)
+    assert not {errors.WriteRejected, errors.Fenced, errors.StorageBusy, errors.IntegrityError} & retryable
+    outside = (errors.DeviceError, errors.BrokerError, errors.StorageFull)
+    assert all(issubclass(kind, outside) for kind in retryable)
 
 
 def test_data_stands_in_fields() -> None:
