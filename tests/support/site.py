@@ -301,9 +301,12 @@ def running(folder: Path) -> Iterator[RunningSite]:
             site.clear(site.process)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
-    """One running demo site for all tests that leave it as they found it: starting one takes longest."""
+    """One running demo site for the tests of a file that leave it as they found it: a start takes long.
+
+    Not for the whole session: a site that runs to its end slows every other test down.
+    """
     yield from running(tmp_path_factory.mktemp("site") / "demo")
 
 
