@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from plantops.audit.records import ShownRecord, read_records
 from plantops.audit.trust import trust_of
-from plantops.bench.demo import Desk, demo_site
+from plantops.bench.demo import Desk, demo_site, settled
 from plantops.bench.figures import Bench, Figure, Load, Tell, figure, percentile, percentiles
 from plantops.bench.machine import fsync_seconds
 from plantops.deployment.broker import connect
@@ -105,6 +105,7 @@ async def _executed(demo: Desk, audit: Bus, intent: Intent) -> tuple[Course, Com
     last = course.events[-1]
     if not isinstance(last, CommandExecuted):
         raise Refused(f"{intent.asset}.{intent.operation} was not executed: {last}", reason="bench")
+    await settled(demo, PATIENCE_SECONDS)
     return course, last
 
 

@@ -155,6 +155,19 @@ async def well(demo: Desk) -> None:
         await asyncio.sleep(0.2)
 
 
+async def settled(desk: Desk, seconds: float) -> None:
+    """The gate too knows every outcome: on a busy machine we hear one first, and an asset takes one command
+    at a time. Raises: TimeoutError."""
+    subject = subjects.service("command", desk.site.name, "list")
+    question = encode_json(CommandsAsked(open_only=True))
+    async with asyncio.timeout(seconds):
+        while True:
+            told = read_answer((await desk.bus.request(subject, question, timeout=30.0)).data, CommandsListed)
+            if isinstance(told, CommandsListed) and not told.commands:
+                return
+            await asyncio.sleep(0.02)
+
+
 def _logs(site: Site, log: Path) -> str:
     each = [f"{path.stem}: {tail(path)}" for path in sorted(site.folder.logs.glob("*.log"))]
     return "\n".join([tail(log), *each])

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from plantops.bench.commands import medium
+from plantops.bench.demo import settled
 from plantops.bench.figures import Bench, Figure, Load, Tell, figure, percentile
 from plantops.bench.grouped import Grouped, grouped_site
 from plantops.bench.machine import cpu_seconds, resident_megabytes
@@ -18,7 +19,7 @@ from plantops.bench.publisher import SAMPLES, Publisher, publisher, source_file
 from plantops.deployment.broker import connect
 from plantops.events import subjects
 from plantops.events.base import TagName, encode_json
-from plantops.events.queries import CommandsAsked, CommandsListed, read_answer
+from plantops.events.queries import CommandsAsked
 from plantops.flow.bus import Bus
 from plantops.runtime.nkey import NKey
 
@@ -75,20 +76,7 @@ async def _commanded(desk: Grouped, audit: Bus, first: int, count: int, into: li
     for number in range(first, first + count):
         course, _event = await medium(desk, audit, number)
         into.append(course.seconds)
-        await _settled(desk)
-
-
-async def _settled(desk: Grouped) -> None:
-    """The gate too knows the outcome: on a busy machine we hear it first, and an asset takes one command at
-    a time. Raises: TimeoutError."""
-    subject = subjects.service("command", desk.site.name, "list")
-    question = encode_json(CommandsAsked(open_only=True))
-    async with asyncio.timeout(DRAIN_SECONDS):
-        while True:
-            told = read_answer((await desk.bus.request(subject, question, timeout=30.0)).data, CommandsListed)
-            if isinstance(told, CommandsListed) and not told.commands:
-                return
-            await asyncio.sleep(LOOK_SECONDS)
+        await settled(desk, DRAIN_SECONDS)
 
 
 async def _asking(desk: Grouped, into: list[float]) -> None:
