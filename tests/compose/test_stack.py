@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,10 +50,12 @@ PARTS = ("gate", "adapter-plc1", "adapter-opc1", "twin", "notary", "timer", "arc
 # Single containers
 
 
-def container(name: str, port: int, published: int, **settings: object) -> DockerContainer:
+def container(
+    name: str, port: int, published: int, *, owner: int = OWNER, **settings: object
+) -> DockerContainer:
     """As confined as in compose.yaml; `port` is reached at `published` of loopback."""
     made = DockerContainer(name).with_kwargs(
-        user=f"{OWNER}:{OWNER}", read_only=True, cap_drop=["ALL"], **settings
+        user=f"{owner}:{owner}", read_only=True, cap_drop=["ALL"], **settings
     )
     # The library below takes an address too; its own type does not say so.
     made.ports[f"{port}/tcp"] = ("127.0.0.1", published)  # type: ignore[assignment]
@@ -128,14 +131,16 @@ async def test_an_authority_beside_an_open_broker_is_a_mistake(tls_broker: Site)
         await connect(tls_broker, "twin", key, url="nats://127.0.0.1:1")
 
 
-def test_mosquitto_lets_in_who_has_name_and_password(engine: None, tmp_path: Path) -> None:
+# Where the site belongs to root, the containers are root too, without a capability to become another user.
+@pytest.mark.parametrize("owner", [OWNER, 0] if os.getuid() == 0 else [OWNER])
+def test_mosquitto_lets_in_who_has_name_and_password(engine: None, tmp_path: Path, owner: int) -> None:
     folder = SiteFolder(tmp_path / "site")
     initialise(folder.root, compose=True)
-    own(folder.root)
+    own(folder.root, owner)
     port = free_port()
     broker = (
-        container("eclipse-mosquitto:2", 1883, port)
-        .with_tmpfs_mount("/mosquitto/data", f"uid={OWNER}")
+        container("eclipse-mosquitto:2", 1883, port, owner=owner)
+        .with_tmpfs_mount("/mosquitto/data", f"uid={owner}")
         .with_command(["mosquitto", "-c", "/mosquitto/config/mosquitto.conf"])
         .waiting_for(LogMessageWaitStrategy("mosquitto version .* running"))
     )

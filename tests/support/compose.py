@@ -133,7 +133,7 @@ class Stack(RunningSite):
         await until(look, lambda now: now[0] != before and now[1] == "running", f"{part} runs again")
 
 
-def own(path: Path) -> None:
+def own(path: Path, owner: int = OWNER) -> None:
     """Give a file or a folder with all that is in it to whom the containers run as."""
     for each in (path, *path.rglob("*")):
-        shutil.chown(each, OWNER, OWNER) if os.getuid() == 0 else None
+        shutil.chown(each, owner, owner) if os.getuid() == 0 else None
