@@ -17,22 +17,20 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
-from plantops.flow import wire
 from plantops.flow.bus import Stored
-from plantops.runtime.errors import BrokerError, BrokerUnavailable, StreamMissing
+from plantops.flow.jetstream_pull import PullReader, stored_of
 
 AHEAD: Final = 1000
 # What may wait in memory: the client drops what is beyond, and the missing deliveries show as a jump.
 _PENDING_BYTES: Final = 512 * 1024 * 1024
 # A request that nobody fulfils ends on the server by itself.
 _EXPIRES_NS: Final = 30_000_000_000
-_ELECTION_SECONDS: Final = 5.0
 _STATUS: Final = "Status"
 _NOBODY: Final = "503"
 
 
-class JetStreamAheadReader:
-    """See `Reader`. `check` raises when the connection cannot work, `reset` asks the broker for it."""
+class JetStreamAheadReader(PullReader):
+    """See `Reader` and `PullReader`."""
 
     def __init__(
         self,
@@ -43,17 +41,14 @@ class JetStreamAheadReader:
         check: Callable[[], None],
         reset: Callable[[str, str, int], Awaitable[None]],
     ) -> None:
-        self._client, self._stream, self._consumer = client, stream, consumer
-        self._check, self._reset = check, reset
+        super().__init__(client, stream, consumer, check=check, reset=reset)
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
-        self._reconnects = client.stats["reconnects"]
         self._subscription: NatsSubscription | None = None
         self._inbox = ""
         self._arrived: deque[Msg] = deque()
         self._has_news = asyncio.Event()
         self._owed: dict[str, int] = {}  # messages that each request may still bring, oldest first
         self._requests = 0
-        self._nobody_since = 0.0
         self._is_nobody = False
 
     async def bind(self) -> None:
@@ -77,11 +72,7 @@ class JetStreamAheadReader:
             raise self._unavailable(error) from error
 
     async def fetch(self, limit: int, timeout: float) -> list[Stored]:
-        self._check()
-        if self._client.stats["reconnects"] != self._reconnects:
-            # What was on its way when the connection broke is lost, and nothing later may ever show it.
-            self._reconnects = self._client.stats["reconnects"]
-            raise BrokerUnavailable(f"the connection broke while {self._consumer!r} was read")
+        self._check_unbroken()
         if self._subscription is None:
             await self.bind()
         await self._ask()
@@ -92,16 +83,6 @@ class JetStreamAheadReader:
         if not self._arrived:
             self._check()
         return [stored_of(self._arrived.popleft()) for _ in range(min(limit, len(self._arrived)))]
-
-    async def reset(self, sequence: int) -> None:
-        await self.bind()
-        await self._reset(self._stream, self._consumer, sequence)
-
-    async def ack(self, message: Stored) -> None:
-        await self._say(message.ack_subject, b"+ACK")
-
-    async def in_progress(self, message: Stored) -> None:
-        await self._say(message.ack_subject, b"+WPI")
 
     async def _ask(self) -> None:
         """Ask for more when at most half of it is on its way or here."""
@@ -154,40 +135,3 @@ class JetStreamAheadReader:
         self._is_nobody = headers.get(_STATUS) == _NOBODY
         if status.subject in self._owed:
             del self._owed[status.subject]
-
-    async def _say(self, subject: str, word: bytes) -> None:
-        self._check()
-        try:
-            await self._client.publish(subject, word)
-        except nats.errors.Error as error:
-            raise self._unavailable(error) from error
-
-    def _nobody(self) -> BrokerError:
-        """Nobody takes the request: the consumer is missing, unless this is a change of leader and passes."""
-        now = asyncio.get_running_loop().time()
-        self._nobody_since = self._nobody_since or now
-        text = f"consumer {self._consumer!r} of {self._stream!r} does not answer"
-        if now - self._nobody_since < _ELECTION_SECONDS:
-            return BrokerUnavailable(text, stream=self._stream)
-        return StreamMissing(f"{text}: run the provisioner", stream=self._stream)
-
-    def _unavailable(self, error: Exception) -> BrokerUnavailable:
-        return BrokerUnavailable(
-            f"consumer {self._consumer!r} of {self._stream!r} cannot be read: {error!r}", stream=self._stream
-        )
-
-
-def stored_of(message: Msg) -> Stored:
-    """A delivered message as the bus gives it."""
-    mark = wire.parse_delivery(message.reply)
-    return Stored(
-        mark.stream,
-        mark.sequence,
-        message.subject,
-        message.data,
-        mark.time_ns,
-        message.headers or {},
-        mark.delivery,
-        mark.pending,
-        message.reply,
-    )
