@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -20,17 +19,18 @@ from plantops.archive.exporting import export_all, export_window
 from plantops.archive.importing import load_parquet, load_tables
 from plantops.archive.manifest import File
 from plantops.archive.place import LIVE_FILE, PARQUET, SERVED_FILE
+from plantops.archive.specs import ARCHIVE
 from plantops.archive.store import Store
 from plantops.archive.table import Table
 from plantops.archive.tables import TABLES
 from plantops.cli.export_check import verify
+from plantops.cli.moments import moment
 from plantops.cli.output import DEMO_FOLDER, Folder, Json, did_you_mean, out, print_json, safe, some
 from plantops.cli.proofs import shown_progress
 from plantops.deployment.place import load_place
 from plantops.events.base import to_nanoseconds
 from plantops.runtime.errors import Refused, SettingsError, StorageBusy
 
-ARCHIVE: Final = "archive"
 PATIENCE_SECONDS: Final = 30.0
 
 
@@ -75,7 +75,7 @@ def export(
     if verify_:
         verify(load_place(folder), target, json=json)
         return
-    wanted = Wanted(_tables(table or []), _moment(since, "--from"), _moment(until, "--to"))
+    wanted = Wanted(_tables(table or []), _microseconds(since, "--from"), _microseconds(until, "--to"))
     state = load_place(folder).folder.state(ARCHIVE)
     if target.exists():
         raise Refused(f"{target} exists and is not written over: name a new folder", reason="exists")
@@ -99,17 +99,10 @@ def _tables(names: list[str]) -> tuple[Table, ...]:
     return tuple(TABLES[name] for name in dict.fromkeys(names)) or tuple(TABLES.values())
 
 
-def _moment(text: str, option: str) -> int | None:
-    """Microseconds since 1970."""
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise SettingsError(
-            f"{option} {text!r} is no time: write it like 2026-05-01 or 2026-05-01T06:00", setting=option
-        ) from error
-    return to_nanoseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC)) // 1000
+def _microseconds(text: str, option: str) -> int | None:
+    """Since 1970."""
+    found = moment(text, option)
+    return None if found is None else to_nanoseconds(found) // 1000
 
 
 def _everything(state: Path, target: Path, *, quiet: bool) -> ExportManifest:

@@ -10,6 +10,7 @@ import msgspec
 from plantops.archive.export_manifest import read_export
 from plantops.archive.manifest import KIND, Told, numbers
 from plantops.archive.manifest_check import ManifestFinding, verify_export, verify_manifests
+from plantops.archive.specs import ARCHIVE
 from plantops.audit.records import read_records
 from plantops.cli.output import out, print_json, safe
 from plantops.cli.proofs import auditor, shown_progress, site_trust
@@ -17,7 +18,6 @@ from plantops.cli.session import run
 from plantops.deployment.place import Place
 from plantops.runtime.errors import BrokerError, Refused, SettingsError
 
-WRITER: Final = "archive"
 _EVERY: Final = 1 << 62
 
 
@@ -54,7 +54,7 @@ def _audited(site: Place) -> tuple[list[tuple[int, str]] | None, str]:
 async def _of_audit(site: Place) -> list[tuple[int, str]]:
     async with auditor(site) as bus:
         shown = await read_records(
-            bus, site=site.name, trusted=site_trust(site).trusted, last=_EVERY, writer=WRITER
+            bus, site=site.name, trusted=site_trust(site).trusted, last=_EVERY, writer=ARCHIVE
         )
     bodies = [one.record.body for one in shown if one.record is not None and one.record.kind == KIND]
     told = [msgspec.json.decode(body, type=Told) for body in bodies]

@@ -16,6 +16,7 @@ import typer
 from plantops.archive.asking import Age, Answer, Limits, Snapshot, opened
 from plantops.archive.place import SERVED_FILE
 from plantops.archive.questions import QUESTIONS, Parameter, Question
+from plantops.archive.specs import ARCHIVE
 from plantops.archive.tables import TABLES
 from plantops.archive.views import VIEW_TEXTS
 from plantops.cli.cells import json_row, plain, shown_cell
@@ -34,7 +35,6 @@ from plantops.cli.output import (
 from plantops.deployment.place import load_place
 from plantops.runtime.errors import SettingsError
 
-ARCHIVE: Final = "archive"
 OLD: Final = timedelta(minutes=1)
 MAX_SQL: Final = 1024 * 1024
 _AGE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace as replaced
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from plantops.archive.proving import Proof
 from plantops.archive.replay import Wanted
 from plantops.archive.specs import AUDIT_STREAMS, PLANT_STREAMS
 from plantops.audit.trust import AuditTrust, load_trust
+from plantops.cli.moments import moment
 from plantops.cli.output import DEMO_FOLDER, Folder, Json, did_you_mean, out, print_json, safe, some, table
 from plantops.cli.proofs import site_trust
 from plantops.cli.replaying import (
@@ -84,7 +84,7 @@ def replay(
     the archive in use against them; the first that does not fit is named, and the exit code is 1.
     """
     site = load_place(folder)
-    wanted = Wanted(_moment(since, "--from"), _moment(until, "--to"), _streams(stream or []))
+    wanted = Wanted(moment(since, "--from"), moment(until, "--to"), _streams(stream or []))
     if wanted != Wanted() and (replace or verify or parquet):
         raise Refused(
             "--replace, --verify and --parquet take the whole log: leave --from, --to and --stream out",
@@ -121,16 +121,6 @@ def _proved(site: Place, done: Replayed, trust: AuditTrust, *, up_to: int | None
     proof = proof_of(site, done.path, trust, up_to=up_to, quiet=quiet)
     used, differences = compared(site, done.path)
     return replaced(done, proof=proof, compared=used, differences=differences)
-
-
-def _moment(text: str, option: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise SettingsError(f"{option} {text!r} is no time: write 2026-05-01 or 2026-05-01T06:00") from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _streams(names: list[str]) -> frozenset[str]:

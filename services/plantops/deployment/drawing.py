@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from plantops.archive.specs import ARCHIVE, ARCHIVE_AUDIT, REPLAYER, REPLAYER_AUDIT
 from plantops.deployment.identities import POLICY_OFFICE, process_specs
 from plantops.flow.declaration import ProcessSpec
 from plantops.flow.patterns import overlaps
@@ -25,8 +26,8 @@ _SOURCE: Final = "source"
 # Every process writes what it could not read to DEAD; drawn, it would hide the rest.
 _UNDRAWN: Final = ("DEAD",)
 # One process with two logins; and a person's tool, which reads just what the archive reads.
-_SAME: Final = {"archive-audit": "archive"}
-_HIDDEN: Final = ("replayer", "replayer-audit")
+_SAME: Final = {ARCHIVE_AUDIT: ARCHIVE}
+_HIDDEN: Final = (REPLAYER, REPLAYER_AUDIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def _arrows(spec: ProcessSpec) -> Iterator[str]:
     if spec.door:
         yield f"clients -- intents, approvals --> {me}"
     yield from _stored_arrows(spec)
-    if spec.name == "archive":
+    if spec.name == ARCHIVE:
         yield f"{me} --> tables"
     if spec.public:
         yield f"{me} -. answers .-> clients"

@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from plantops.adapters.host.process import spec
-from plantops.archive.specs import archive_audit_spec, archive_spec, replayer_audit_spec, replayer_spec
+from plantops.archive.specs import (
+    ARCHIVE,
+    ARCHIVE_AUDIT,
+    REPLAYER,
+    REPLAYER_AUDIT,
+    archive_audit_spec,
+    archive_spec,
+    replayer_audit_spec,
+    replayer_spec,
+)
 from plantops.audit.specs import auditor_spec, notary_spec
 from plantops.deployment.folder import SiteFolder
 from plantops.deployment.site import Site
@@ -30,10 +39,10 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "timer": ("timer",),
     "notary": ("notary",),
     "auditor": (),
-    "archive": (),
-    "archive-audit": (),
-    "replayer": (),
-    "replayer-audit": (),
+    ARCHIVE: (),
+    ARCHIVE_AUDIT: (),
+    REPLAYER: (),
+    REPLAYER_AUDIT: (),
     POLICY_OFFICE: (),
 }
 

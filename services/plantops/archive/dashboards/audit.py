@@ -14,24 +14,21 @@ from plantops.archive.dashboards.model import (
     Panel,
     Row,
     Variable,
+    number,
 )
 from plantops.archive.dashboards.trends import EVENT_POINT
 
 _ALARM: Final = ((None, GREEN), (1, RED))
 
 
-def _number(title: str, description: str, sql: str, colors: tuple[tuple[float | None, str], ...]) -> Panel:
-    return Panel(title, description, "stat", sql, width=4, height=4, colors=colors)
-
-
 _NUMBERS: Final = (
-    _number(
+    number(
         "Records",
         "Records of the audit log in the archive.",
         "SELECT records FROM audit_state",
         ((None, BLUE),),
     ),
-    _number(
+    number(
         "Not yet covered",
         "Records above the newest signed checkpoint. They are signed by their writers, but the "
         "notary has not "
@@ -52,19 +49,19 @@ _NUMBERS: Final = (
         colors=((None, GREEN), (300, YELLOW), (3600, RED)),
         empty="no checkpoint",
     ),
-    _number(
+    number(
         "Findings",
         "Bad records below the newest checkpoint: a broken chain, a signature that does not fit.",
         "SELECT findings FROM audit_state",
         _ALARM,
     ),
-    _number(
+    number(
         "Unreadable records",
         "Records whose bytes are no signed record at all. They keep their place in the tree.",
         "SELECT unreadable FROM audit_state",
         _ALARM,
     ),
-    _number(
+    number(
         "Records missing here",
         "Positions below the newest one that the archive does not hold.",
         """

@@ -57,6 +57,11 @@ class Panel:
         return self.kind == "timeseries"
 
 
+def number(title: str, description: str, sql: str, colors: tuple[tuple[float | None, str], ...]) -> Panel:
+    """One large number, six of them in a line."""
+    return Panel(title, description, "stat", sql, width=4, height=4, colors=colors)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A heading, and the panels below it, laid out from left to right."""

@@ -14,6 +14,7 @@ from plantops.archive.dashboards.model import (
     Panel,
     Row,
     Variable,
+    number,
 )
 from plantops.archive.dashboards.trends import EVENT_POINT, LEVEL, POINT
 
@@ -27,30 +28,26 @@ _WARN: Final = ((None, GREEN), (1, YELLOW))
 _ALARM: Final = ((None, GREEN), (1, RED))
 
 
-def _number(title: str, description: str, sql: str, colors: tuple[tuple[float | None, str], ...]) -> Panel:
-    return Panel(title, description, "stat", sql, width=4, height=4, colors=colors)
-
-
 _NUMBERS: Final = (
-    _number(
+    number(
         "Sources",
         "Sources that the archive knows.",
         "SELECT count(*) AS sources FROM source_health WHERE source IN ($source)",
         ((None, BLUE),),
     ),
-    _number(
+    number(
         "Not fresh",
         "Sources whose newest frame is older than two of their periods.",
         "SELECT count(*) AS sources FROM source_health WHERE source IN ($source) AND NOT is_fresh",
         _ALARM,
     ),
-    _number(
+    number(
         "Device lost",
         "Sources whose adapter reports that the device does not answer.",
         "SELECT count(*) AS sources FROM source_health WHERE source IN ($source) AND device = 'lost'",
         _ALARM,
     ),
-    _number(
+    number(
         "Samples lost",
         "Samples that gaps in this range report as lost. A gap of unknown size counts as none here: "
         "see below.",
@@ -60,14 +57,14 @@ _NUMBERS: Final = (
         """,
         _WARN,
     ),
-    _number(
+    number(
         "Holes in streams",
         "Ranges of messages that a stream no longer held when the archive came for them. They are in "
         "no table.",
         "SELECT count(*) AS holes FROM hole",
         _ALARM,
     ),
-    _number(
+    number(
         "Unread messages",
         "Messages that could not be used: unknown type or version, bad signature, damaged. Kept "
         "whole in `unread`.",
