@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from plantops.events.base import Scalar, SourceName, TagName, encode_json, from_nanoseconds
-from plantops.events.commands import Observation, ObservedInput
+from plantops.events.command_parts import Observation, ObservedInput
 from plantops.events.envelope import Message
 from plantops.events.frames import Sample, pack
 from plantops.events.queries import Sighting, SightingsAsked, SightingsTold, problem

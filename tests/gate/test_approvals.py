@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from plantops.events.base import CommandId, Digest
+from plantops.events.command_parts import Observation
 from plantops.events.commands import (
     ApprovalAccepted,
     ApprovalRefused,
@@ -16,7 +17,6 @@ from plantops.events.commands import (
     CommandExpired,
     CommandPermitted,
     CommandSimulated,
-    Observation,
 )
 from plantops.policy.document import OperationRule
 from plantops.policy.judge import decision_digest

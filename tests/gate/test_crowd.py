@@ -11,7 +11,8 @@ import pytest
 
 from plantops.events import encode
 from plantops.events.base import SiteName, TagName
-from plantops.events.commands import CommandPermitted, Observation
+from plantops.events.command_parts import Observation
+from plantops.events.commands import CommandPermitted
 from plantops.events.envelope import Message
 from plantops.events.queries import IntentTaken, ProblemDetail, read_answer
 from plantops.flow.memory import MemoryBroker

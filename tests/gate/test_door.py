@@ -9,13 +9,8 @@ import msgspec
 import pytest
 
 from plantops.events import decode
-from plantops.events.commands import (
-    APPROVAL_TYPE,
-    CommandPermitted,
-    CommandRequested,
-    SafePermitted,
-    command_id,
-)
+from plantops.events.command_parts import APPROVAL_TYPE, command_id
+from plantops.events.commands import CommandPermitted, CommandRequested, SafePermitted
 from plantops.events.queries import IntentTaken, ProblemDetail
 from plantops.gate.door import MAX_BYTES
 from support.gate_door import CLIENT, Ground, intent, signed

@@ -6,10 +6,8 @@ import json
 
 import pytest
 
-from plantops.events.commands import (
-    APPROVAL_TYPE,
-    ApprovalReceived,
-)
+from plantops.events.command_parts import APPROVAL_TYPE
+from plantops.events.commands import ApprovalReceived
 from plantops.events.envelope import Message
 from plantops.events.queries import ApprovalTaken, ProblemDetail, read_answer
 from support.gate_door import CLIENT, Ground, approval, signed

@@ -9,15 +9,13 @@ import pytest
 
 from plantops.events import encode
 from plantops.events.base import Scalar, TagName
+from plantops.events.command_parts import Observation, ObservedInput, Write
 from plantops.events.commands import (
     CommandDenied,
     CommandExpired,
     CommandPermitted,
     CommandSimulated,
-    Observation,
-    ObservedInput,
     SimulationOrdered,
-    Write,
 )
 from plantops.gate.core import Gate
 from plantops.model.load import Plant

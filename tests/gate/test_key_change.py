@@ -12,7 +12,8 @@ import pytest
 
 from plantops.events import decode, encode
 from plantops.events.base import Digest, OperationName, PrincipalName, to_nanoseconds
-from plantops.events.commands import CommandRequested, GenerationRaised, Intent, SafePermitted, command_id
+from plantops.events.command_parts import Intent, command_id
+from plantops.events.commands import CommandRequested, GenerationRaised, SafePermitted
 from plantops.events.envelope import Message
 from plantops.events.operations import MessageBuried, PolicyPublished
 from plantops.flow.declaration import consumer_name, snapshot_stream, snapshot_subject

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plantops.events.base import TagName
-from plantops.events.commands import ObservedInput, Truth
+from plantops.events.command_parts import ObservedInput, Truth
 from plantops.policy.conditions import Sight, equals, evaluate
 from plantops.policy.document import Compare, Condition, Either, Every, Negate
 from support.plant_samples import PLANT, seen

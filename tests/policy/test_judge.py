@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plantops.events.base import encode_json
-from plantops.events.commands import Decision, Observation
+from plantops.events.command_parts import Decision, Observation
 from plantops.model.assets import Argument, Model, Operation
 from plantops.model.load import Plant
 from plantops.policy.document import (
@@ -76,6 +76,8 @@ def test_allows_what_is_right_and_tells_every_rule_in_order() -> None:
         "model",
         "clock",
         "unsigned",
+        "lockout",
+        "unreconciled",
         "mode:remote",
         "change:RPM",
         "permissive:cool",

@@ -9,7 +9,7 @@ import pytest
 
 from plantops.events import EVENT_TYPES
 from plantops.events.base import encode_json
-from plantops.events.commands import APPROVAL_TYPE, INTENT_TYPE, Approval, Intent
+from plantops.events.command_parts import APPROVAL_TYPE, INTENT_TYPE, Approval, Intent
 from plantops.events.envelope import CONTENT_TYPE, JSON, MSGPACK, SIGNATURE, Message, payload_type
 from plantops.ledger import dsse
 from plantops.ledger.keys import SigningKey

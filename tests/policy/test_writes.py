@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plantops.events.base import Scalar, TagName
-from plantops.events.commands import StepResult, Write
+from plantops.events.command_parts import StepResult, Write
 from plantops.policy.projection import project
 from plantops.policy.writes import undo_of, writes_of
 from plantops.runtime.errors import Refused

@@ -11,7 +11,7 @@ import pytest
 
 from plantops.audit.checkpoints import open_checkpoint
 from plantops.events.base import encode_json
-from plantops.events.commands import Intent, Observation, Stage, command_id
+from plantops.events.command_parts import Intent, Observation, Stage, command_id
 from plantops.events.tags import SourceDefined
 from plantops.ledger import dsse
 from plantops.ledger.keys import VerifyKey

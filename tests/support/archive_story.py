@@ -13,15 +13,13 @@ from plantops.archive.series import SeriesBook
 from plantops.archive.store import Store, insert
 from plantops.events import Event
 from plantops.events.base import CommandId, Scalar, SourceName, TagName, to_nanoseconds
+from plantops.events.command_parts import ObservedInput, StepResult, Write
 from plantops.events.commands import (
     CommandExecuted,
     CommandFailed,
     CommandPermitted,
-    ObservedInput,
     OutcomeUnknown,
     SafePermitted,
-    StepResult,
-    Write,
 )
 from plantops.events.frames import Frame, Sample, decode_frame, encode_frame, pack, resolve
 from plantops.events.operations import CheckpointSigned

@@ -11,13 +11,8 @@ from typing import Any
 import pytest
 
 from plantops.events.base import TagName, encode_json
-from plantops.events.commands import (
-    INTENT_TYPE,
-    ApprovalReceived,
-    ApprovalRequested,
-    CommandRequested,
-    Observation,
-)
+from plantops.events.command_parts import INTENT_TYPE, Observation
+from plantops.events.commands import ApprovalReceived, ApprovalRequested, CommandRequested
 from plantops.events.envelope import Message
 from plantops.events.queries import IntentTaken, ProblemDetail, read_answer
 from plantops.flow.memory import MemoryBroker, MemoryBus

@@ -21,21 +21,16 @@ from plantops.events.base import (
     TagName,
     to_nanoseconds,
 )
+from plantops.events.command_parts import Approval, Decision, Intent, Observation, ObservedInput, command_id
 from plantops.events.commands import (
-    Approval,
     ApprovalReceived,
     ApprovalRequested,
     CommandClaimed,
     CommandDenied,
     CommandExecuted,
     CommandRequested,
-    Decision,
     DryRunDone,
-    Intent,
-    Observation,
-    ObservedInput,
     SimulationOrdered,
-    command_id,
 )
 from plantops.events.operations import PolicyPublished, TimerFired
 from plantops.events.tags import ScanGroup, SourceDefined, TagDefinition

@@ -20,16 +20,8 @@ from plantops.events.base import (
     TagName,
     from_nanoseconds,
 )
-from plantops.events.commands import (
-    CommandPermitted,
-    Decision,
-    GenerationRaised,
-    Observation,
-    ObservedInput,
-    Permit,
-    SafePermitted,
-    SimulationOrdered,
-)
+from plantops.events.command_parts import Decision, Observation, ObservedInput, Permit
+from plantops.events.commands import CommandPermitted, GenerationRaised, SafePermitted, SimulationOrdered
 from plantops.events.frames import decode_frame
 from plantops.events.tags import ScanGroup, SourceDefined, TagDefinition, TagFrame
 from plantops.flow.memory import MemoryBroker, MemoryBus

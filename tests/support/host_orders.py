@@ -8,12 +8,12 @@ import msgspec
 
 from plantops.events import Event
 from plantops.events.base import Digest, PrincipalName
+from plantops.events.command_parts import Permit
 from plantops.events.commands import (
     CommandExecuted,
     CommandFailed,
     CommandPermitted,
     OutcomeUnknown,
-    Permit,
     SafePermitted,
     SimulationOrdered,
 )

@@ -11,7 +11,7 @@ from plantops.adapters.host.rules import PolicyRules
 from plantops.adapters.host.source_host import SourceHost
 from plantops.events import Event
 from plantops.events.base import TagName
-from plantops.events.commands import Observation, ObservedInput
+from plantops.events.command_parts import Observation, ObservedInput
 from plantops.events.frames import Frame, resolve
 from plantops.events.sources import LeaseTaken
 from plantops.flow.policies import refresh

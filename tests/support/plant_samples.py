@@ -20,7 +20,7 @@ from plantops.events.base import (
     TagName,
     encode_json,
 )
-from plantops.events.commands import Decision, Observation, ObservedInput, Stage
+from plantops.events.command_parts import Decision, Observation, ObservedInput, Stage
 from plantops.events.tags import ScanGroup, SourceDefined, TagDefinition
 from plantops.ledger import dsse
 from plantops.ledger.keys import SigningKey

@@ -26,7 +26,7 @@ from plantops.deployment.initialise import initialise
 from plantops.deployment.runtime_file import Running, read_running
 from plantops.deployment.site import Site, load_site
 from plantops.events.base import Scalar, TagName
-from plantops.events.commands import Intent, Mode
+from plantops.events.command_parts import Intent, Mode
 from plantops.events.quality import is_good
 from plantops.events.queries import CommandAsked, CommandStatus, IntentTaken, TagsAsked, TagState, TagsTold
 from plantops.flow.accounts import PROVISIONER

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from plantops.cli.session import Session
 from plantops.events.base import CommandId
-from plantops.events.commands import CommandExecuted, command_id
+from plantops.events.command_parts import command_id
+from plantops.events.commands import CommandExecuted
 from plantops.events.queries import CommandAsked, CommandStatus
 from support.history import (
     SourceHistory,

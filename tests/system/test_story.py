@@ -12,7 +12,8 @@ from nats.errors import NoRespondersError
 from plantops.cli.approvals import give
 from plantops.cli.session import Session
 from plantops.events.base import PrincipalName, encode_json
-from plantops.events.commands import INTENT_TYPE, ApprovalRefused
+from plantops.events.command_parts import INTENT_TYPE
+from plantops.events.commands import ApprovalRefused
 from plantops.events.quality import is_good
 from plantops.events.queries import CommandAsked, CommandsAsked, CommandsListed, CommandStatus
 from plantops.events.subjects import intent as intent_subject

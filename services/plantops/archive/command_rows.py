@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from plantops.archive.batch import Row
 from plantops.archive.entry import Entry, micros
 from plantops.events.base import Scalar, encode_json
+from plantops.events.command_parts import Decision, StepResult
 from plantops.events.commands import (
     FINAL,
     ApprovalAccepted,
@@ -23,11 +24,9 @@ from plantops.events.commands import (
     CommandFailed,
     CommandRequested,
     CommandSimulated,
-    Decision,
     DryRunDone,
     GenerationRaised,
     OutcomeUnknown,
-    StepResult,
 )
 from plantops.events.operations import PolicyPublished
 from plantops.events.subjects import SubjectInvalid, parse_command

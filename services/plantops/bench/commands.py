@@ -16,15 +16,14 @@ from plantops.deployment.broker import connect
 from plantops.deployment.policies import read_envelope, verify_envelope
 from plantops.events import Event, decode, event_type
 from plantops.events.base import Scalar
+from plantops.events.command_parts import Intent, command_id
 from plantops.events.commands import (
     CommandClaimed,
     CommandDenied,
     CommandExecuted,
     CommandFailed,
     CommandSimulated,
-    Intent,
     OutcomeUnknown,
-    command_id,
 )
 from plantops.events.envelope import Message
 from plantops.flow.bus import Bus

@@ -25,16 +25,8 @@ from plantops.events.base import (
     SiteName,
     to_nanoseconds,
 )
-from plantops.events.commands import (
-    CommandExecuted,
-    CommandPermitted,
-    CommandRequested,
-    Intent,
-    Observation,
-    ObservedInput,
-    SimulationOrdered,
-    command_id,
-)
+from plantops.events.command_parts import Intent, Observation, ObservedInput, command_id
+from plantops.events.commands import CommandExecuted, CommandPermitted, CommandRequested, SimulationOrdered
 from plantops.events.operations import PolicyPublished
 from plantops.flow.processor import Recorded
 from plantops.flow.step import step

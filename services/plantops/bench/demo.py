@@ -28,7 +28,7 @@ from plantops.events.base import (
     TagName,
     encode_json,
 )
-from plantops.events.commands import INTENT_TYPE, Intent
+from plantops.events.command_parts import INTENT_TYPE, Intent
 from plantops.events.quality import is_good
 from plantops.events.queries import (
     CommandsAsked,

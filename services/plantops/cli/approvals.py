@@ -15,7 +15,8 @@ from plantops.cli.output import DEMO_FOLDER, Folder, Json, User, out, print_json
 from plantops.cli.session import APPROVAL_LIFE, Session, run, session
 from plantops.events import EventUnreadable, decode
 from plantops.events.base import PrincipalName, SiteName
-from plantops.events.commands import Approval, ApprovalAccepted, ApprovalRefused, ApprovalRequested
+from plantops.events.command_parts import Approval
+from plantops.events.commands import ApprovalAccepted, ApprovalRefused, ApprovalRequested
 from plantops.events.envelope import Message
 from plantops.events.queries import ApprovalsListed, CommandAsked, CommandStatus
 from plantops.runtime.errors import Refused

@@ -29,7 +29,7 @@ from plantops.cli.output import (
 )
 from plantops.cli.session import Session, run, session
 from plantops.events.base import Scalar
-from plantops.events.commands import Intent, Mode
+from plantops.events.command_parts import Intent, Mode
 from plantops.events.queries import CommandAsked, CommandsAsked, CommandsListed, CommandStatus, IntentTaken
 from plantops.model.load import Plant
 from plantops.runtime.errors import Refused, SettingsError

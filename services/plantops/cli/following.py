@@ -15,15 +15,14 @@ from plantops.cli.output import safe, shown
 from plantops.cli.session import Session
 from plantops.events import Event, EventUnreadable, decode, event_type
 from plantops.events.base import CommandId
+from plantops.events.command_parts import Intent, command_id
 from plantops.events.commands import (
     ApprovalRequested,
     CommandClaimed,
     CommandExecuted,
     CommandPermitted,
     CommandSimulated,
-    Intent,
     SafePermitted,
-    command_id,
 )
 from plantops.events.envelope import Message
 from plantops.events.queries import CommandAsked, CommandStatus

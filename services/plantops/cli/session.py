@@ -28,7 +28,7 @@ from plantops.events.base import (
     SiteName,
     encode_json,
 )
-from plantops.events.commands import APPROVAL_TYPE, INTENT_TYPE, Approval, Intent, Mode
+from plantops.events.command_parts import APPROVAL_TYPE, INTENT_TYPE, Approval, Intent, Mode
 from plantops.events.queries import ApprovalTaken, IntentTaken, ProblemDetail, read_answer
 from plantops.flow.bus import Bus
 from plantops.ledger import dsse

@@ -26,7 +26,7 @@ from plantops.cli.output import (
 )
 from plantops.cli.session import Session, run, session
 from plantops.events.base import TagName
-from plantops.events.commands import Observation
+from plantops.events.command_parts import Observation
 from plantops.events.queries import DeviceReadAsked, TagsAsked, TagState, TagsTold
 from plantops.runtime.errors import Refused, SettingsError
 

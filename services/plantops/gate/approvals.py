@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from plantops.events.base import CommandId
+from plantops.events.command_parts import Approval
 from plantops.events.commands import (
-    Approval,
     ApprovalAccepted,
     ApprovalReceived,
     ApprovalRefused,

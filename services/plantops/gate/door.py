@@ -20,14 +20,8 @@ import structlog
 
 from plantops.events import decode, event_type
 from plantops.events.base import CommandId, Digest, PrincipalName, SiteName, TagName, encode_json, is_token
-from plantops.events.commands import (
-    Approval,
-    ApprovalReceived,
-    CommandRequested,
-    Intent,
-    Observation,
-    command_id,
-)
+from plantops.events.command_parts import Approval, Intent, Observation, command_id
+from plantops.events.commands import ApprovalReceived, CommandRequested
 from plantops.events.envelope import Message
 from plantops.events.queries import ApprovalTaken, IntentTaken, problem
 from plantops.events.subjects import approval as approval_subject

@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from plantops.events.base import CommandId, encode_json
+from plantops.events.command_parts import Decision, Permit, Stage
 from plantops.events.commands import (
     CommandCancelled,
     CommandPermitted,
     CommandRequested,
-    Decision,
     GenerationRaised,
-    Permit,
     SafePermitted,
     SimulationOrdered,
-    Stage,
 )
 from plantops.flow.processor import Output
 from plantops.gate.site import Site, busy, first_reason

@@ -8,13 +8,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from plantops.events.base import CommandId, Digest, encode_json
-from plantops.events.commands import (
-    ApprovalRequested,
-    CommandSimulated,
-    Decision,
-    DryRunDone,
-    Observation,
-)
+from plantops.events.command_parts import Decision, Observation
+from plantops.events.commands import ApprovalRequested, CommandSimulated, DryRunDone
 from plantops.flow.processor import Output
 from plantops.gate.site import Site, first_reason
 from plantops.gate.state import Asked, GateState, View

@@ -7,15 +7,8 @@ from datetime import datetime, timedelta
 
 from plantops.events import Event, event_type
 from plantops.events.base import AssetName, CommandId, SiteName
-from plantops.events.commands import (
-    CommandDenied,
-    Decision,
-    Finding,
-    GenerationRaised,
-    Observation,
-    Permit,
-    Stage,
-)
+from plantops.events.command_parts import Decision, Finding, Observation, Permit, Stage
+from plantops.events.commands import CommandDenied, GenerationRaised
 from plantops.events.subjects import command as command_subject
 from plantops.events.subjects import generation as generation_subject
 from plantops.flow.processor import Output

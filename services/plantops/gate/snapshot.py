@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from plantops.events.base import AssetName, CommandId
-from plantops.events.commands import Intent
+from plantops.events.command_parts import Intent
 from plantops.gate.state import Asked, Course, Deed, GateState, View, is_forgotten
 from plantops.policy.verify import Verified
 

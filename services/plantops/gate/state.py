@@ -13,7 +13,8 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from plantops.events.base import AssetName, CommandId, Digest, PrincipalName, SourceName
-from plantops.events.commands import ApprovalRequested, CommandRequested, CommandSimulated, Intent, Permit
+from plantops.events.command_parts import Intent, Permit
+from plantops.events.commands import ApprovalRequested, CommandRequested, CommandSimulated
 from plantops.policy.verify import Verified
 
 # How long a key answers for the command that it once named. A signed intent is refused as too old long

@@ -11,7 +11,7 @@ import msgspec
 
 from plantops.audit.trust import AuditTrust
 from plantops.events import ALL_TYPES
-from plantops.events.commands import APPROVAL_TYPE, INTENT_TYPE, Approval, Intent
+from plantops.events.command_parts import APPROVAL_TYPE, INTENT_TYPE, Approval, Intent
 from plantops.events.envelope import JSON, MSGPACK, data_schema, payload_type
 from plantops.events.queries import Problem
 from plantops.events.tags import TagFrame

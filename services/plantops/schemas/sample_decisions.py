@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from plantops.events.base import Digest, OperationName, PrincipalName, Scalar, TagName, encode_json
-from plantops.events.commands import Decision, Intent, Observation, ObservedInput, Stage, command_id
+from plantops.events.command_parts import Decision, Intent, Observation, ObservedInput, Stage, command_id
 from plantops.policy.judge import judge
 from plantops.policy.rules import Request
 from plantops.schemas.sample_plant import NOW, PLANT, PUMP, RESET, SET_SPEED, SITE, STOP, verified

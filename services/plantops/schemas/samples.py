@@ -10,6 +10,7 @@ from typing import Final
 
 from plantops.audit.checkpoints import key_name
 from plantops.events import Event, subjects
+from plantops.events import command_parts as parts
 from plantops.events import commands as c
 from plantops.events import operations as o
 from plantops.events import sources as s
@@ -58,11 +59,11 @@ class Said:
     subject: str
 
 
-_COMMAND: Final = c.command_id(SPEED.actor, SPEED.key)
+_COMMAND: Final = parts.command_id(SPEED.actor, SPEED.key)
 _DECISION: Final = CASES[0].decision()
 _DECISION_DIGEST: Final = decision_digest(_DECISION)
 _ARGUMENTS: Final[dict[str, Scalar]] = {"RPM": 1200.0}
-_WRITE: Final = c.Write(
+_WRITE: Final = parts.Write(
     tag=TagName("plc1.setpoint"),
     value=1200.0,
     verify="feedback",
@@ -70,8 +71,8 @@ _WRITE: Final = c.Write(
     tolerance=10.0,
     settle_seconds=8.0,
 )
-_UNDO: Final = (c.Write(tag=TagName("plc1.setpoint"), value=900.0),)
-_STEP: Final = c.StepResult(
+_UNDO: Final = (parts.Write(tag=TagName("plc1.setpoint"), value=900.0),)
+_STEP: Final = parts.StepResult(
     write=_WRITE,
     before=900.0,
     before_quality=192,
@@ -80,7 +81,7 @@ _STEP: Final = c.StepResult(
     verified=True,
     problem="it took two reads",
 )
-_PERMIT: Final = c.Permit(
+_PERMIT: Final = parts.Permit(
     site=SITE,
     source=_SOURCE,
     command=_COMMAND,
@@ -98,7 +99,7 @@ _PERMIT: Final = c.Permit(
     safe_direction=True,
     on_behalf_of=(PrincipalName("alice"),),
 )
-_APPROVAL: Final = c.Approval(
+_APPROVAL: Final = parts.Approval(
     site=SITE,
     command=_COMMAND,
     person=PrincipalName("bob"),
@@ -181,7 +182,7 @@ def _from_the_door() -> Iterator[Said]:
         digest=INTENT_DIGEST,
         login=SPEED.actor,
         signer=SPEED.actor,
-        evidence=dsse.encode(dsse.seal(c.INTENT_TYPE, encode_json(SPEED), KEYS["alice"])).decode(),
+        evidence=dsse.encode(dsse.seal(parts.INTENT_TYPE, encode_json(SPEED), KEYS["alice"])).decode(),
         received_at=NOW,
         observation=observed(),
     )
@@ -192,7 +193,7 @@ def _from_the_door() -> Iterator[Said]:
         approval=_APPROVAL,
         login=_APPROVAL.person,
         signer=_APPROVAL.person,
-        evidence=dsse.encode(dsse.seal(c.APPROVAL_TYPE, encode_json(_APPROVAL), KEYS["bob"])).decode(),
+        evidence=dsse.encode(dsse.seal(parts.APPROVAL_TYPE, encode_json(_APPROVAL), KEYS["bob"])).decode(),
         received_at=NOW,
         observation=observed(),
     )
@@ -240,7 +241,7 @@ def _from_the_gate() -> Iterator[Said]:
         "permitted": c.CommandPermitted(site=SITE, command=_COMMAND, permit=_PERMIT, decision=_DECISION),
         "safe_permitted": c.SafePermitted(site=SITE, command=_COMMAND, permit=_PERMIT, decision=_DECISION),
         "cancelled": c.CommandCancelled(
-            site=SITE, command=_COMMAND, reason="overtaken by a stop", by=c.command_id("bob", "stop")
+            site=SITE, command=_COMMAND, reason="overtaken by a stop", by=parts.command_id("bob", "stop")
         ),
         "expired": c.CommandExpired(site=SITE, command=_COMMAND, waiting_for="confirmation"),
     }.items():

@@ -14,12 +14,7 @@ import msgspec
 
 from plantops.events import Event
 from plantops.events.base import CommandId, SiteName
-from plantops.events.commands import (
-    ApprovalRequested,
-    CommandClaimed,
-    CommandPermitted,
-    CommandSimulated,
-)
+from plantops.events.commands import ApprovalRequested, CommandClaimed, CommandPermitted, CommandSimulated
 from plantops.flow.processor import Output, Reads, Recorded
 
 NAME = "timer"

@@ -6,7 +6,7 @@ from typing import TypeAlias, get_args
 
 import msgspec
 
-from plantops.events import commands, operations, sources, tags
+from plantops.events import commands, governance, operations, sources, tags
 from plantops.events.base import Event, encode_json, event_type
 from plantops.events.unreadable import EventUnknown, EventUnreadable, TypeUnknown, VersionUnknown
 
@@ -35,7 +35,23 @@ AnyEvent: TypeAlias = (
     | commands.CommandExecuted
     | commands.CommandFailed
     | commands.OutcomeUnknown
+    | governance.ActDone
+    | governance.LockSet
+    | governance.LockLiftAsked
+    | governance.LockLifted
+    | governance.BypassGranted
+    | governance.BypassEnded
+    | governance.ApprovalWithdrawn
+    | governance.ApprovalEscalated
+    | governance.CommandProgressed
+    | governance.ReconcileOrdered
+    | governance.CommandReconciled
+    | governance.FallbackOrdered
+    | governance.PolicyActivated
+    | governance.PolicyRefused
+    | governance.RootRotated
     | operations.PolicyPublished
+    | operations.RootPublished
     | operations.TimerFired
     | operations.CheckpointSigned
     | operations.CheckpointRefused

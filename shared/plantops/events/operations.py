@@ -21,13 +21,25 @@ class PolicyPublished(Event, frozen=True, tag="policy.published"):
     envelope: str
 
 
+class RootPublished(Event, frozen=True, tag="policy.root_published"):
+    """The root's holders put the next trust root on the stream; `envelope` is the exact signed text.
+
+    Trust comes from the envelope's signatures: the old root's threshold, and the new one's.
+    """
+
+    site: SiteName
+    root_version: int
+    digest: Digest
+    envelope: str
+
+
 class TimerFired(Event, frozen=True, tag="timer.fired"):
     """`due` has passed for a command that waits; the owner decides what that means."""
 
     site: SiteName
     command: CommandId
     due: datetime
-    purpose: Literal["approval", "confirmation", "execution"]
+    purpose: Literal["approval", "confirmation", "execution", "escalation", "bypass"]
 
 
 class CheckpointSigned(Event, frozen=True, tag="checkpoint.signed"):

@@ -21,7 +21,8 @@ from plantops.events.base import (
     TagName,
     encode_json,
 )
-from plantops.events.commands import ApprovalRequested, Risk
+from plantops.events.command_parts import Risk
+from plantops.events.commands import ApprovalRequested
 
 T = TypeVar("T")
 

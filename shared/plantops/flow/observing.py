@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from plantops.events.base import Scalar, SiteName, TagName, encode_json, from_nanoseconds, to_nanoseconds
-from plantops.events.commands import Observation, ObservedInput
+from plantops.events.command_parts import Observation, ObservedInput
 from plantops.events.frames import Frame
 from plantops.events.quality import Quality, has_value, is_bad
 from plantops.events.queries import ProblemDetail, Sighting, SightingsAsked, SightingsTold, read_answer

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from plantops.events.base import Digest, Scalar, TagName, encode_json
-from plantops.events.commands import Risk
+from plantops.events.command_parts import Risk
 from plantops.events.tags import SourceDefined, layout_of
 
 ArgumentType: TypeAlias = Literal["number", "integer", "boolean", "string"]
@@ -72,11 +72,21 @@ class Requirement(Settings, frozen=True):
     text: str = ""
 
 
+class Delegate(Settings, frozen=True):
+    """Who carries an operation out instead of steps: a source whose adapter can invoke, and where there."""
+
+    source: str
+    path: str
+    timeout_seconds: float = 30.0
+
+
 class Operation(Settings, frozen=True):
-    """Something that can be asked of an asset.
+    """Something that can be asked of an asset: either `steps`, or a `delegate` that carries it out.
 
     A missing `risk` is the highest. `undo`: `restore` writes the before-values back, a text
     `operation:NAME` names the operation that undoes it, `none` says that there is no way back.
+    `compensate`: when a step fails, `restore` takes the steps before it back. `simulator` names who is asked
+    beside the executor what would happen; without its answer nothing is simulated.
     """
 
     description: str = ""
@@ -85,6 +95,9 @@ class Operation(Settings, frozen=True):
     steps: tuple[Step, ...] = ()
     requires: tuple[Requirement, ...] = ()
     undo: str = "none"
+    compensate: Literal["none", "restore"] = "none"
+    delegate: Delegate | None = None
+    simulator: Delegate | None = None
 
 
 class Asset(Settings, frozen=True):

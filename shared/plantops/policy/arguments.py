@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from plantops.events.base import Scalar
-from plantops.events.commands import Finding, Truth
+from plantops.events.command_parts import Finding, Truth
 from plantops.model.assets import Argument, Operation
 from plantops.model.check import argument_of, is_of_type
 from plantops.policy.conditions import Known, Sight, read
@@ -69,7 +69,7 @@ def change_findings(
             continue
         argument = operation.arguments.get(name)
         for target in targets:
-            verdict, text = _step(target, value, argument.unit if argument else "", sight)
+            verdict, text = step_of(target, value, argument.unit if argument else "", sight)
             if isinstance(verdict, float):
                 text = f"{text}, at most {limit.max_change:g} is allowed"
                 verdict = "true" if verdict <= limit.max_change else "false"
@@ -111,7 +111,7 @@ def _outside(value: Scalar, low: float | None, high: float | None, unit: str, wh
     return f"{unit} is outside {below}x{above} of the {whose}".lstrip()
 
 
-def _step(target: str, value: Scalar | None, unit: str, sight: Sight) -> tuple[float | Truth, str]:
+def step_of(target: str, value: Scalar | None, unit: str, sight: Sight) -> tuple[float | Truth, str]:
     """How far `value` is from what stands in the device; `unknown` when that cannot be told."""
     seen: Known | str = read(target, sight)
     if isinstance(seen, str):
@@ -121,7 +121,9 @@ def _step(target: str, value: Scalar | None, unit: str, sight: Sight) -> tuple[f
     if not _is_number(seen.value):
         return "unknown", f"{target} is {seen}, no number to step from"
     assert isinstance(seen.value, int | float)  # told by _is_number
-    assert isinstance(value, int | float)  # told by the caller
+    if not _is_number(value):
+        return "unknown", f"{target} is not set to a number"
+    assert isinstance(value, int | float)  # told by _is_number
     step = float(abs(value - seen.value))
     return step, f"{target} is {seen}, the step is {step:g}"
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from plantops.events.base import Scalar, TagName
-from plantops.events.commands import ObservedInput, Truth
+from plantops.events.command_parts import ObservedInput, Truth
 from plantops.events.quality import is_bad, is_good, is_override, quality_name
 from plantops.model.load import Plant
 from plantops.policy.document import Compare, Condition, Either, Every, Negate

@@ -13,9 +13,10 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from plantops.events.base import Digest, Scalar
-from plantops.events.commands import Risk
+from plantops.events.command_parts import Risk
 
 POLICY_TYPE = "application/vnd.plantops.policy.v1+json"
+ROOT_TYPE = "application/vnd.plantops.root.v1+json"
 SCHEMA = "plantops.policy/1"
 
 
@@ -101,18 +102,93 @@ class ArgumentLimit(Part, frozen=True):
 class OperationRule(Part, frozen=True):
     """The policy's word on one operation. Risk is the higher of this and the model's.
 
-    `safe_direction` may only be said here. Approvals are needed from `approvals` persons of
-    `approval_roles` when the risk is critical, at least one even where this says 0.
+    `safe_direction` may only be said here. `simulate` asks for a simulation and its confirmation also below
+    risk high. Approvals are needed from `approvals` persons of `approval_roles` when the risk is critical, at
+    least one even where this says 0; `escalation_roles` may approve too once nobody has answered for
+    `escalate_seconds`. `fallback` names the safe-direction operation, without arguments, that the same asset
+    is put to when this one ends half-way or nobody knows how.
     """
 
     risk: Risk | None = None
     safe_direction: bool = False
+    simulate: bool = False
+    fallback: str = ""
+    escalate_seconds: float | None = None
+    escalation_roles: tuple[str, ...] = ()
     approvals: int = 1
     approval_roles: tuple[str, ...] = ()
     approval_seconds: float = 900.0
     confirm_seconds: float = 300.0
     execute_seconds: float = 15.0
     limits: dict[str, ArgumentLimit] = {}
+
+
+class Limit(Part, frozen=True):
+    """How much may be asked in a sliding window of the operations that `applies` names together.
+
+    Counted are permitted commands in the normal direction, for each asset, each natural person, or the
+    whole site. `drift` bounds the sum of absolute changes of an argument from what stood in the device, in
+    its unit; `concurrent` the commands whose outcome is not known yet. What cannot be counted denies.
+    """
+
+    id: str
+    applies: tuple[str, ...]
+    per: Literal["asset", "person", "site"] = "asset"
+    window_seconds: float = 3600.0
+    calls: int | None = None
+    concurrent: int | None = None
+    drift: dict[str, float] = {}
+    text: str = ""
+
+
+class BypassClass(Part, frozen=True):
+    """Which permissives may be bypassed, by persons of which roles, for how long at most.
+
+    How many others must approve says the rule of the act, `<asset>.act-bypass`.
+    """
+
+    permissives: tuple[str, ...]
+    roles: tuple[str, ...]
+    max_seconds: float
+    text: str = ""
+
+
+class VectorInput(Part, frozen=True):
+    """A property as a decision vector sees it: good and just read, unless it says otherwise."""
+
+    value: Scalar | None
+    quality: int = 192
+    age_seconds: float | None = 0.0
+
+
+class Vector(Part, frozen=True):
+    """A decision that this policy must give, or it does not come into force.
+
+    Judged is the request stage of a signed intent by `actor`, with fresh times. `inputs` are by
+    `asset.property`; what is not named is not observed. `rule` names the first finding that must not hold,
+    exactly or up to its colon; empty with `expect = "allow"`.
+    """
+
+    id: str
+    asset: str
+    operation: str
+    actor: str
+    expect: Literal["allow", "deny"]
+    rule: str = ""
+    arguments: dict[str, Scalar] = {}
+    on_behalf_of: tuple[str, ...] = ()
+    inputs: dict[str, VectorInput] = {}
+    signed: bool = True
+
+
+class Revoked(Part, frozen=True):
+    """A key whose word no longer counts. Audit records signed by it count up to `audit_size` records
+    (the size of the log when it was known to be good), and none after."""
+
+    key: str
+    since: datetime
+    audit_size: int = 0
+    reason: str = ""
 
 
 class Policy(Part, frozen=True):
@@ -136,6 +212,10 @@ class Policy(Part, frozen=True):
     roles: dict[str, Role] = {}
     operations: dict[str, OperationRule] = {}
     permissives: tuple[Permissive, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    bypass_classes: dict[str, BypassClass] = {}
+    vectors: tuple[Vector, ...] = ()
+    revoked: tuple[Revoked, ...] = ()
     max_age_seconds: float = 5.0
     clock_skew_seconds: float = 30.0
     unsigned_risk: Risk | Literal[""] = ""
@@ -149,11 +229,22 @@ class RootRole(Part, frozen=True):
 
 
 class TrustRoot(Part, frozen=True):
-    """The file on the host that says whose signature makes a policy; never read from the plant."""
+    """The file on the host that says whose signature makes a policy; never read from the plant.
+
+    Version N + 1 replaces N when it is signed by the threshold of `root` in both, and names N's digest as
+    `previous` (TUF specification, 5.3). Without `root` the keys of `policy` sign roots too.
+    """
 
     site: str
     version: int
     policy: RootRole
+    root: RootRole | None = None
+    previous: Digest = Digest("")
+
+    @property
+    def signers(self) -> RootRole:
+        """Who signs the next root."""
+        return self.root or self.policy
 
 
 def policy_digest(payload: bytes) -> Digest:

@@ -12,7 +12,8 @@ import hashlib
 from datetime import datetime
 
 from plantops.events.base import Digest, encode_json
-from plantops.events.commands import Decision, Observation, Stage
+from plantops.events.circumstances import NO_CIRCUMSTANCES, Circumstances
+from plantops.events.command_parts import Decision, Observation, Stage
 from plantops.model.load import Plant
 from plantops.policy.arguments import is_writable_down
 from plantops.policy.needs import effective_risk, inputs_needed, rule_for
@@ -28,6 +29,7 @@ def judge(
     now: datetime,
     *,
     stage: Stage,
+    circumstances: Circumstances = NO_CIRCUMSTANCES,
 ) -> Decision:
     """Judge `request` at the time `now`, with what was observed for it.
 
@@ -37,9 +39,13 @@ def judge(
     hold is refused and stands in the decision as text.
 
     Findings come in this order: policy, audience, identity, person, role, confirmation (where there is
-    one), operation, argument:NAME, model, clock, unsigned, mode:PROPERTY, change:NAME, permissive:ID.
+    one), operation, argument:NAME, model, clock, unsigned, lockout, unreconciled, limit:ID, mode:PROPERTY,
+    change:NAME, permissive:ID. `circumstances` is what the gate remembers; at execution the permit's
+    bypasses are all that is asked of it.
     """
-    case = Case.of(policy_in_force, plant, request, observation, now, stage=stage)
+    case = Case.of(
+        policy_in_force, plant, request, observation, now, stage=stage, circumstances=circumstances
+    )
     findings = tuple(case.findings())
     return Decision(
         command=request.command,
@@ -60,6 +66,7 @@ def judge(
         inputs=case.inputs,
         policy=Digest("") if policy_in_force is None else policy_in_force.digest,
         model=plant.digest,
+        circumstances=circumstances,
     )
 
 

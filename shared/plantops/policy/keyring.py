@@ -8,7 +8,7 @@ from typing import Final, NoReturn, TypeVar
 import msgspec
 
 from plantops.events.base import PrincipalName
-from plantops.events.commands import APPROVAL_TYPE, INTENT_TYPE, Approval, Intent
+from plantops.events.command_parts import APPROVAL_TYPE, INTENT_TYPE, Approval, Intent
 from plantops.events.envelope import CONTENT_TYPE, JSON, MSGPACK, SIGNATURE, Message, payload_type
 from plantops.ledger import dsse
 from plantops.ledger.keys import VerifyKey

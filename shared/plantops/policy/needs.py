@@ -6,19 +6,24 @@ from collections.abc import Iterator
 from typing import Final
 
 from plantops.events.base import TagName
-from plantops.events.commands import RISKS, Risk
+from plantops.events.command_parts import RISKS, Risk
 from plantops.model.assets import Operation
 from plantops.model.load import Plant
 from plantops.policy import rights
+from plantops.policy.acts import ACTS, is_act
 from plantops.policy.arguments import change_targets
-from plantops.policy.document import Compare, Condition, Negate, OperationRule, Permissive, Policy
+from plantops.policy.document import Compare, Condition, Limit, Negate, OperationRule, Permissive, Policy
 
 _NO_RULE: Final = OperationRule()
 
 
 def rule_for(policy: Policy, asset: str, operation: str) -> OperationRule:
-    """The one rule that counts: `asset.operation`, else `asset.*`, else `*.operation`, else the defaults."""
+    """The one rule that counts: `asset.operation`, else `asset.*`, else `*.operation`, else the defaults.
+
+    No `asset.*` stands for an act."""
     rules = policy.operations
+    if is_act(operation):
+        return rules.get(f"{asset}.{operation}") or rules.get(f"*.{operation}") or _NO_RULE
     return (
         rules.get(f"{asset}.{operation}")
         or rules.get(f"{asset}.*")
@@ -43,11 +48,26 @@ def inputs_needed(policy: Policy, plant: Plant, asset: str, operation: str) -> t
     names = {f"{asset}.{required.property}" for required in found.requires}
     for permissive in applying(policy, rights.patterns_for(asset, operation)):
         names.update(_properties(permissive.require))
-    for argument, limit in rule.limits.items():
-        if limit.max_change is not None:
-            names.update(change_targets(asset, found, argument))
+    bounded = {argument for argument, limit in rule.limits.items() if limit.max_change is not None}
+    for usage in limits_on(policy, rights.patterns_for(asset, operation)):
+        bounded.update(usage.drift)
+    for argument in bounded:
+        names.update(change_targets(asset, found, argument))
     tags = (plant.tag_of(name) for name in names)
     return tuple(sorted(tag for tag in tags if tag is not None))
+
+
+def operation_of(plant: Plant, asset: str, operation: str) -> Operation | None:
+    """The operation as the model describes it, or an act on an asset of the model; None for neither."""
+    act = ACTS.get(operation)
+    if act is None or asset not in plant.model.assets:
+        return plant.operation(asset, operation)
+    return Operation(description=act.text, risk=act.risk, arguments=dict(act.arguments))
+
+
+def limits_on(policy: Policy, patterns: frozenset[str]) -> Iterator[Limit]:
+    """The limits that cover an operation."""
+    return (each for each in policy.limits if rights.covers(each.applies, patterns))
 
 
 def applying(policy: Policy, patterns: frozenset[str]) -> Iterator[Permissive]:

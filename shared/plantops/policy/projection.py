@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from plantops.events.base import Scalar, TagName
-from plantops.events.commands import ObservedInput, Write
+from plantops.events.command_parts import ObservedInput, Write
 from plantops.events.quality import Quality
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from plantops.events.base import is_token
+from plantops.policy.acts import is_act
 from plantops.policy.document import Policy
 
 PROCESS_ROLES: Final = frozenset({"gate", "executor", "notary", "timer"})
@@ -13,7 +14,12 @@ PROCESS_ROLES: Final = frozenset({"gate", "executor", "notary", "timer"})
 
 
 def patterns_for(asset: str, operation: str) -> frozenset[str]:
-    """All patterns that cover `asset.operation`: with either part, or both, as `*`; and `*` alone."""
+    """All patterns that cover `asset.operation`: with either part, or both, as `*`; and `*` alone.
+
+    An act is covered by its own name only, on one asset or on all.
+    """
+    if is_act(operation):
+        return frozenset((f"{asset}.{operation}", f"*.{operation}"))
     return frozenset((f"{asset}.{operation}", f"{asset}.*", f"*.{operation}", "*.*", "*"))
 
 

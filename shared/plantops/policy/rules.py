@@ -11,14 +11,24 @@ from typing import Final, Self
 import msgspec
 
 from plantops.events.base import AssetName, CommandId, Digest, OperationName, PrincipalName, Scalar, TagName
-from plantops.events.commands import RISKS, Finding, Mode, Observation, ObservedInput, Risk, Stage, Truth
+from plantops.events.circumstances import NO_CIRCUMSTANCES, Circumstances
+from plantops.events.command_parts import RISKS, Finding, Mode, Observation, ObservedInput, Risk, Stage, Truth
 from plantops.model.assets import Operation
 from plantops.model.load import Plant
 from plantops.policy import rights
+from plantops.policy.acts import is_act
 from plantops.policy.arguments import argument_findings, change_findings, is_writable_down
+from plantops.policy.circumstantial import (
+    Asked,
+    bypass_of,
+    bypassed_text,
+    limit_findings,
+    lockout_finding,
+    unreconciled_finding,
+)
 from plantops.policy.conditions import Sight, equals, evaluate, read, shown
 from plantops.policy.document import OperationRule, Policy
-from plantops.policy.needs import applying, effective_risk, inputs_needed, rule_for
+from plantops.policy.needs import applying, effective_risk, inputs_needed, operation_of, rule_for
 from plantops.policy.verify import Verified, status
 
 NO_MODEL: Final = Digest("")
@@ -61,6 +71,7 @@ class Case:
     risk: Risk
     person: PrincipalName
     inputs: tuple[ObservedInput, ...]
+    circumstances: Circumstances = NO_CIRCUMSTANCES
 
     @classmethod
     def of(
@@ -72,8 +83,9 @@ class Case:
         now: datetime,
         *,
         stage: Stage,
+        circumstances: Circumstances = NO_CIRCUMSTANCES,
     ) -> Self:
-        operation = plant.operation(request.asset, request.operation)
+        operation = operation_of(plant, request.asset, request.operation)
         rule, person = OperationRule(), ""
         inputs: tuple[ObservedInput, ...] = ()
         if verified is not None:
@@ -93,6 +105,7 @@ class Case:
             risk=effective_risk(rule, operation),
             person=PrincipalName(person),
             inputs=inputs,
+            circumstances=circumstances,
         )
 
     def findings(self) -> Iterator[Finding]:
@@ -232,6 +245,8 @@ class Case:
     ) -> Iterator[Finding]:
         asset = self.request.asset
         sight = Sight(self.plant, {one.tag: one for one in self.inputs}, policy.max_age_seconds)
+        if self.stage != "execution" and not is_act(self.request.operation):
+            yield from self._memory_findings(operation, policy, sight)
         for required in operation.requires:
             seen = read(f"{asset}.{required.property}", sight)
             truth: Truth = "unknown" if isinstance(seen, str) else equals(seen.value, required.equals)
@@ -241,7 +256,17 @@ class Case:
         yield from change_findings(asset, operation, self.rule, self.request.arguments, sight)
         for permissive in applying(policy, patterns):
             truth, text = evaluate(permissive.require, sight)
+            bypass = bypass_of(permissive, asset, policy, self.circumstances, self.now)
+            if bypass is not None:
+                truth, text = "true", bypassed_text(bypass, truth, text)
             yield _finding(f"permissive:{permissive.id}", truth, _titled(permissive.text, text))
+
+    def _memory_findings(self, operation: Operation, policy: Policy, sight: Sight) -> Iterator[Finding]:
+        request, known = self.request, self.circumstances
+        yield lockout_finding(request.asset, known)
+        yield unreconciled_finding(request.asset, known)
+        asked = Asked(request.asset, request.operation, operation, request.arguments, sight)
+        yield from limit_findings(policy, asked, known)
 
 
 def _current(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from plantops.events.base import Scalar, SourceName, TagName
-from plantops.events.commands import StepResult, Write
+from plantops.events.command_parts import StepResult, Write
 from plantops.events.quality import is_good
 from plantops.model.assets import Step
 from plantops.model.check import argument_of, undo_operation

@@ -8,12 +8,7 @@ import pytest
 
 from plantops.adapters.host.standing import Generations, Standing
 from plantops.events.base import from_nanoseconds
-from plantops.events.commands import (
-    CommandClaimed,
-    CommandExecuted,
-    CommandFailed,
-    OutcomeUnknown,
-)
+from plantops.events.commands import CommandClaimed, CommandExecuted, CommandFailed, OutcomeUnknown
 from support.host_ground import SETPOINT, SITE, SPEED, Ground
 from support.host_orders import FINALS, only
 from support.host_rig import Notary, Rig, device

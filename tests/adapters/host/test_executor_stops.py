@@ -5,11 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from plantops.events.commands import (
-    CommandExecuted,
-    CommandFailed,
-    SafePermitted,
-)
+from plantops.events.commands import CommandExecuted, CommandFailed, SafePermitted
 from support.host_ground import RUN, SETPOINT, SITE
 from support.host_orders import FINALS, changed, only
 from support.host_rig import Rig

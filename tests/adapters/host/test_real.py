@@ -17,13 +17,8 @@ from plantops.adapters.host.source_host import SourceHost
 from plantops.adapters.registry import adapter
 from plantops.events import Event, decode
 from plantops.events.base import TagName, encode_json
-from plantops.events.commands import (
-    CommandExecuted,
-    CommandFailed,
-    Observation,
-    OutcomeUnknown,
-    SafePermitted,
-)
+from plantops.events.command_parts import Observation
+from plantops.events.commands import CommandExecuted, CommandFailed, OutcomeUnknown, SafePermitted
 from plantops.events.frames import decode_frame
 from plantops.events.queries import DeviceReadAsked, ProblemDetail, read_answer
 from plantops.events.tags import TagFrame

@@ -16,13 +16,12 @@ from plantops.adapters.host.process import SAFE_ACK_SECONDS, spec
 from plantops.adapters.host.rules import PolicyRules
 from plantops.events import Event
 from plantops.events.base import TagName
+from plantops.events.command_parts import Observation, ObservedInput
 from plantops.events.commands import (
     CommandClaimed,
     CommandExecuted,
     CommandFailed,
     CommandPermitted,
-    Observation,
-    ObservedInput,
     OutcomeUnknown,
     SafePermitted,
 )

@@ -8,13 +8,8 @@ from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.clock import Clock
 from plantops.events import EventUnreadable, decode, subjects
 from plantops.events.base import CommandId, SiteName
-from plantops.events.commands import (
-    CommandClaimed,
-    CommandExecuted,
-    CommandFailed,
-    OutcomeUnknown,
-    Permit,
-)
+from plantops.events.command_parts import Permit
+from plantops.events.commands import CommandClaimed, CommandExecuted, CommandFailed, OutcomeUnknown
 from plantops.flow.bus import Bus, Stored
 from plantops.flow.signing import Signer
 from plantops.runtime.errors import BrokerUnavailable, Conflict

@@ -24,17 +24,8 @@ from plantops.adapters.host.lanes import Device, Lane, NotSent
 from plantops.adapters.host.ports import Observe, Rules, nobody_knows
 from plantops.adapters.host.standing import Standing
 from plantops.events.base import TagName
-from plantops.events.commands import (
-    CommandExecuted,
-    CommandFailed,
-    Decision,
-    Observation,
-    ObservedInput,
-    OutcomeUnknown,
-    Permit,
-    StepResult,
-    Write,
-)
+from plantops.events.command_parts import Decision, Observation, ObservedInput, Permit, StepResult, Write
+from plantops.events.commands import CommandExecuted, CommandFailed, OutcomeUnknown
 from plantops.events.frames import Sample
 from plantops.events.tags import SourceDefined
 from plantops.runtime.errors import DeviceError, WriteRejected

@@ -10,7 +10,7 @@ import msgspec
 
 from plantops.adapters.host.ports import Rules, same
 from plantops.events.base import Scalar, SiteName, TagName, from_nanoseconds
-from plantops.events.commands import Decision, ObservedInput, Permit, StepResult, Write
+from plantops.events.command_parts import Decision, ObservedInput, Permit, StepResult, Write
 from plantops.events.frames import Sample
 from plantops.events.quality import is_good, quality_name
 from plantops.runtime.errors import Refused

@@ -26,16 +26,13 @@ from plantops.adapters.host.ports import Auditor, Rules
 from plantops.adapters.host.standing import Generations, Standing
 from plantops.events import EventUnreadable, decode, event_type, subjects
 from plantops.events.base import AssetName, CommandId, SiteName, SourceName
+from plantops.events.command_parts import Decision, Observation, ObservedInput, Permit
 from plantops.events.commands import (
     CommandClaimed,
     CommandFailed,
     CommandPermitted,
-    Decision,
     DryRunDone,
-    Observation,
-    ObservedInput,
     OutcomeUnknown,
-    Permit,
     SafePermitted,
     SimulationOrdered,
 )

@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 
 from plantops.events import Event
 from plantops.events.base import AssetName, Digest, OperationName, Scalar, TagName
-from plantops.events.commands import Decision, Observation, ObservedInput, Permit, StepResult, Write
+from plantops.events.command_parts import Decision, Observation, ObservedInput, Permit, StepResult, Write
 
 Observe: TypeAlias = Callable[[Sequence[TagName]], Awaitable[Observation]]
 """What is known of tags of other sources, by signed frames; a tag that nobody knows is answered as bad."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from plantops.events.base import AssetName, Digest, OperationName, TagName
-from plantops.events.commands import Decision, Observation, Permit, StepResult, Write
+from plantops.events.command_parts import Decision, Observation, Permit, StepResult, Write
 from plantops.model.load import Plant
 from plantops.policy.in_force import InForce
 from plantops.policy.judge import Request, inputs_needed, judge, rule_for

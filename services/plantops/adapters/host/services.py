@@ -12,7 +12,7 @@ from plantops.adapters.host.clock import Clock
 from plantops.adapters.host.execution import observed
 from plantops.adapters.host.lanes import Device, Lane
 from plantops.events.base import Record, encode_json, from_nanoseconds
-from plantops.events.commands import Observation
+from plantops.events.command_parts import Observation
 from plantops.events.envelope import Message
 from plantops.events.queries import DeviceReadAsked, problem
 from plantops.events.tags import Kind, SourceDefined

@@ -9,7 +9,8 @@ from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.clock import Clock
 from plantops.events import EventUnreadable, decode, event_type, subjects
 from plantops.events.base import AssetName, from_nanoseconds
-from plantops.events.commands import GenerationRaised, Permit
+from plantops.events.command_parts import Permit
+from plantops.events.commands import GenerationRaised
 from plantops.events.envelope import Message
 from plantops.flow.bus import Bus, Stored
 from plantops.flow.trust import Trust

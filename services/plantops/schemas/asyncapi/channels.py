@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from plantops.deployment.drawing import stored
-from plantops.events.commands import Intent
+from plantops.events.command_parts import Intent
 from plantops.flow.declaration import ProcessSpec
 from plantops.schemas.catalogue import of, snake
 from plantops.schemas.services import SERVICES, Service

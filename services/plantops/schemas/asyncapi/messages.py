@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from plantops.events import envelope
-from plantops.events.commands import Intent
+from plantops.events.command_parts import Intent
 from plantops.ledger.dsse import Envelope
 from plantops.ledger.record import AuditRecord
 from plantops.schemas.catalogue import Documented, documented, of

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from plantops.events.base import encode_json
-from plantops.events.commands import INTENT_TYPE, command_id
+from plantops.events.command_parts import INTENT_TYPE, command_id
 from plantops.events.envelope import payload_type
 from plantops.ledger import dsse
 from plantops.ledger.dsse import Envelope, Signature

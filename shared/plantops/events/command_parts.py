@@ -1,0 +1,196 @@
+"""What the events of a command's life are made of: intents, judgements, permits and steps."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from plantops.events.base import (
+    AssetName,
+    CommandId,
+    Digest,
+    OperationName,
+    PrincipalName,
+    Record,
+    Scalar,
+    SiteName,
+    SourceName,
+    TagName,
+)
+from plantops.events.circumstances import NO_CIRCUMSTANCES, Bypass, Circumstances
+
+Risk: TypeAlias = Literal["low", "medium", "high", "critical"]
+RISKS: tuple[Risk, ...] = ("low", "medium", "high", "critical")
+Mode: TypeAlias = Literal["execute", "simulate"]
+Truth: TypeAlias = Literal["true", "false", "unknown"]
+Stage: TypeAlias = Literal["request", "simulation", "approval", "execution"]
+
+INTENT_TYPE = "application/vnd.plantops.intent.v1+json"
+APPROVAL_TYPE = "application/vnd.plantops.approval.v1+json"
+
+
+def command_id(actor: str, key: str) -> CommandId:
+    """The identity of a command: known before it is sent, and the same on a retry."""
+    return CommandId(hashlib.sha256(f"{actor}\0{key}".encode()).hexdigest()[:24])
+
+
+class Intent(Record, frozen=True):
+    """What a person, an agent or a program asks for; the payload of a signed envelope, or plain JSON.
+
+    `key` makes it idempotent: identity is the hash of actor and key. `confirms` is the command whose
+    simulation this intent confirms, `simulation` the digest of the result that was seen (`CommandSimulated`).
+    Times are UTC. Missing fields are filled by the door for unsigned ones only; a signed intent states all.
+    """
+
+    site: SiteName = SiteName("")
+    asset: AssetName = AssetName("")
+    operation: OperationName = OperationName("")
+    arguments: dict[str, Scalar] = {}
+    mode: Mode = "execute"
+    actor: PrincipalName = PrincipalName("")
+    on_behalf_of: tuple[PrincipalName, ...] = ()
+    key: str = ""
+    nonce: str = ""
+    issued_at: datetime | None = None
+    expires_at: datetime | None = None
+    model: Digest = Digest("")
+    confirms: CommandId = CommandId("")
+    simulation: Digest = Digest("")
+    reason: str = ""
+
+
+class Approval(Record, frozen=True):
+    """A person's word on one command: bound to the intent's bytes, the decision he saw, and an expiry."""
+
+    site: SiteName
+    command: CommandId
+    person: PrincipalName
+    verdict: Literal["approve", "reject"]
+    intent: Digest
+    decision: Digest
+    issued_at: datetime
+    expires_at: datetime
+    nonce: str
+    reason: str = ""
+
+
+class ObservedInput(Record, frozen=True):
+    """One input of a judgement, with where it stands in the log.
+
+    `age_seconds` is broker time of the question minus the last confirmation; None when never confirmed.
+    `sequence` is the TAGS sequence of the frame that carried the value, whose signature the observer
+    verified (0: read directly from the device). `quality` is the effective one: bad when stale.
+    """
+
+    tag: TagName
+    value: Scalar | None
+    quality: int
+    age_seconds: float | None
+    source_time: datetime | None = None
+    sequence: int = 0
+    note: str = ""
+
+
+class Observation(Record, frozen=True):
+    """All inputs that a judgement may need, read at one moment, `at`."""
+
+    at: datetime
+    inputs: tuple[ObservedInput, ...] = ()
+
+
+class Finding(Record, frozen=True):
+    """One rule applied: `true` lets pass, `false` and `unknown` deny. `text` is for people."""
+
+    rule: str
+    verdict: Truth
+    text: str
+
+
+class Decision(Record, frozen=True):
+    """A judgement that can be repeated: the same inputs give the same bytes.
+
+    `findings` are all rules applied, in order; `allowed` holds exactly when each is `true`.
+    """
+
+    command: CommandId
+    stage: Stage
+    now: datetime
+    asset: AssetName
+    operation: OperationName
+    arguments: dict[str, Scalar]
+    actor: PrincipalName
+    person: PrincipalName
+    risk: Risk
+    safe_direction: bool
+    allowed: bool
+    findings: tuple[Finding, ...]
+    inputs: tuple[ObservedInput, ...]
+    policy: Digest
+    model: Digest
+    circumstances: Circumstances = NO_CIRCUMSTANCES
+
+
+class Write(Record, frozen=True):
+    """One value to write, in engineering units, and how it is proved."""
+
+    tag: TagName
+    value: Scalar
+    verify: Literal["echo", "feedback", "none"] = "echo"
+    feedback: TagName = TagName("")
+    tolerance: float = 0.0
+    settle_seconds: float = 0.0
+
+
+class Invocation(Record, frozen=True):
+    """An operation that the device carries out itself (AAS operation delegation), instead of writes.
+
+    `path` is the operation's place at the delegate, below the source's address.
+    """
+
+    path: str
+    arguments: dict[str, Scalar] = {}
+    timeout_seconds: float = 30.0
+
+
+class Permit(Record, frozen=True):
+    """All that an executor may do for one command, and until when.
+
+    `on_behalf_of` is the intent's chain: the executor judges the same persons as the gate. `bypasses` are
+    those that the gate's judgement counted with. `undoes` is the command whose recorded undo these writes
+    are, instead of the operation's own. Either `writes` or `invocation` says what to do. `compensates`:
+    when a later step fails, the steps done are taken back.
+    """
+
+    site: SiteName
+    source: SourceName
+    command: CommandId
+    intent: Digest
+    asset: AssetName
+    operation: OperationName
+    arguments: dict[str, Scalar]
+    actor: PrincipalName
+    generation: int
+    writes: tuple[Write, ...]
+    policy: Digest
+    model: Digest
+    decision: Digest
+    not_after: datetime
+    safe_direction: bool = False
+    on_behalf_of: tuple[PrincipalName, ...] = ()
+    bypasses: tuple[Bypass, ...] = ()
+    undoes: CommandId = CommandId("")
+    invocation: Invocation | None = None
+    compensates: bool = False
+
+
+class StepResult(Record, frozen=True):
+    """One write: what stood there before, what was written, what was read back."""
+
+    write: Write
+    before: Scalar | None
+    before_quality: int
+    written_at: datetime | None = None
+    read_back: Scalar | None = None
+    verified: bool = False
+    problem: str = ""
