@@ -30,6 +30,7 @@ KEYRING = Keyring(POLICY)
 # Events that nobody signs, each with its reason.
 UNSIGNED = {
     "policy.published": "its envelope carries the root's signatures",
+    "policy.root_published": "its envelope carries the signatures of the old root and its own",
     "message.buried": "nothing is decided by it",
 }
 # A subject on which the event may be said, and by whom.
