@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from plantops.events.base import Scalar
+from plantops.events.base import Record, Scalar
+from plantops.events.command_parts import Invocation
 from plantops.events.frames import Sample
 from plantops.events.tags import Kind, Range, SourceDefined
 from plantops.runtime.secrets import Secret
@@ -71,12 +72,14 @@ class Capabilities:
 
     `concurrent`: a write may be called while a read runs, and goes out before the read's next request.
     Otherwise the host waits for the read to end. Two writes never run at the same time.
+    `invoke`: it carries out whole operations; its connection is an `Invoker`.
     """
 
     write: bool = False
     browse: bool = False
     subscribe: bool = False
     concurrent: bool = False
+    invoke: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,17 @@ class Browsed:
     kind: Kind | None
     writable: bool = False
     description: str = ""
+
+
+class Invoked(Record, frozen=True):
+    """How a device ended an operation that it carried out itself: `outputs` by its own names.
+
+    `failed` says that the device ran it and was not successful; what it did by then is not known here.
+    """
+
+    state: Literal["completed", "failed"]
+    outputs: Mapping[str, Scalar] = {}
+    message: str = ""
 
 
 class Sink(Protocol):
@@ -155,6 +169,21 @@ class Connection(Protocol):
 
     async def close(self) -> None:
         """Never raises for a device that is gone already."""
+        ...
+
+
+@runtime_checkable
+class Invoker(Connection, Protocol):
+    """A connection to something that carries out whole operations (AAS operation delegation)."""
+
+    async def invoke(self, invocation: Invocation, key: str, simulate: bool) -> Invoked:
+        """Carry it out, or with `simulate` only say what it would do; returns when it has ended.
+
+        `key` is the command's identity and goes to the device as idempotency key; a simulation and the
+        execution after it have the same key and are two different things. The host allows
+        `invocation.timeout_seconds` for it, and sends it once. Raises: WriteRejected when it is certain that
+        nothing was started; any other DeviceError means that it may have been.
+        """
         ...
 
 

@@ -3,29 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 from plantops.events.base import Scalar, SourceName, TagName
-from plantops.events.command_parts import StepResult, Write
+from plantops.events.command_parts import Invocation, StepResult, Write
 from plantops.events.quality import is_good
-from plantops.model.assets import Step
+from plantops.model.assets import Delegate, Operation, Step
 from plantops.model.check import argument_of, undo_operation
 from plantops.model.load import Plant
 from plantops.runtime.errors import Refused
 
 
-def writes_of(
-    plant: Plant, asset: str, operation: str, arguments: Mapping[str, Scalar]
-) -> tuple[SourceName, tuple[Write, ...]]:
-    """The source and the writes in the order of the steps; arguments are taken as judged.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `source` has to do for an operation: either `writes` in their order, or an `invocation`."""
+
+    source: SourceName
+    writes: tuple[Write, ...] = ()
+    invocation: Invocation | None = None
+
+
+def plan_of(plant: Plant, asset: str, operation: str, arguments: Mapping[str, Scalar]) -> Plan:
+    """What carries the operation out; arguments are taken as judged.
 
     Raises: Refused for an operation that the model does not have, or an argument that is missing.
     """
+    found = _operation(plant, asset, operation)
+    if found.delegate is not None:
+        return _invocation(found.delegate, asset, found, arguments)
+    writes = tuple(_write(plant, asset, step, arguments) for step in found.steps)
+    if not writes:
+        raise Refused(f"{asset}.{operation} writes nothing: correct the model", reason="unknown_operation")
+    return Plan(plant.sources[writes[0].tag], writes)
+
+
+def simulator_of(plant: Plant, asset: str, operation: str, arguments: Mapping[str, Scalar]) -> Plan | None:
+    """What the operation's external simulator is asked; None where it has none. Raises: Refused."""
+    found = _operation(plant, asset, operation)
+    return None if found.simulator is None else _invocation(found.simulator, asset, found, arguments)
+
+
+def writes_of(
+    plant: Plant, asset: str, operation: str, arguments: Mapping[str, Scalar]
+) -> tuple[SourceName, tuple[Write, ...]]:
+    """The source and the writes of `plan_of`, for an operation that has steps. Raises: Refused."""
+    plan = plan_of(plant, asset, operation, arguments)
+    return plan.source, plan.writes
+
+
+def _operation(plant: Plant, asset: str, operation: str) -> Operation:
     found = plant.operation(asset, operation)
     if found is None:
         raise Refused(f"the model has no operation {asset}.{operation}", reason="unknown_operation")
-    writes = tuple(_write(plant, asset, step, arguments) for step in found.steps)
-    return plant.sources[writes[0].tag], writes
+    return found
+
+
+def _invocation(who: Delegate, asset: str, operation: Operation, arguments: Mapping[str, Scalar]) -> Plan:
+    for name in operation.arguments:
+        if name not in arguments:
+            _missing(asset, name)
+    given = {name: arguments[name] for name in operation.arguments}
+    return Plan(
+        SourceName(who.source),
+        invocation=Invocation(path=who.path, arguments=given, timeout_seconds=who.timeout_seconds),
+    )
 
 
 def undo_of(plant: Plant, asset: str, operation: str, results: Sequence[StepResult]) -> tuple[Write, ...]:
