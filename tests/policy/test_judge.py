@@ -76,8 +76,6 @@ def test_allows_what_is_right_and_tells_every_rule_in_order() -> None:
         "model",
         "clock",
         "unsigned",
-        "lockout",
-        "unreconciled",
         "mode:remote",
         "change:RPM",
         "permissive:cool",

@@ -107,10 +107,11 @@ class Finding(Record, frozen=True):
     text: str
 
 
-class Decision(Record, frozen=True):
+class Decision(Record, frozen=True, omit_defaults=True):
     """A judgement that can be repeated: the same inputs give the same bytes.
 
-    `findings` are all rules applied, in order; `allowed` holds exactly when each is `true`.
+    `findings` are all rules applied, in order; `allowed` holds exactly when each is `true`. Circumstances
+    that say nothing are left out of the bytes, as they were before there were any.
     """
 
     command: CommandId

@@ -7,12 +7,13 @@ pinned by the policy, because bindings, direction and risk decide what a command
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from plantops.events.base import Digest, Scalar, TagName, encode_json
+from plantops.events.base import Digest, Scalar, TagName
 from plantops.events.command_parts import Risk
 from plantops.events.tags import SourceDefined, layout_of
 
@@ -116,6 +117,21 @@ class Model(Settings, frozen=True):
 
 
 def model_digest(model: Model, definitions: Iterable[SourceDefined]) -> Digest:
-    """SHA-256 over the model and the layouts of all sources, in the order of their names."""
+    """SHA-256 over the model and the layouts of all sources, in the order of their names.
+
+    What an operation does not say of what came later into this file is left out, so that a model which
+    says nothing of it keeps the digest that policies pin.
+    """
     layouts = sorted((definition.source, layout_of(definition)) for definition in definitions)
-    return Digest(hashlib.sha256(encode_json([model, layouts])).hexdigest())
+    plain = msgspec.to_builtins(model, order="deterministic")
+    for asset in plain["assets"].values():
+        for operation in asset["operations"].values():
+            for name, silent in _CAME_LATER.items():
+                if operation[name] == silent:
+                    del operation[name]
+    return Digest(hashlib.sha256(msgspec.json.encode([plain, layouts])).hexdigest())
+
+
+_CAME_LATER: Mapping[str, object] = MappingProxyType(
+    {"compensate": "none", "delegate": None, "simulator": None}
+)

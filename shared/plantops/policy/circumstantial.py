@@ -22,23 +22,17 @@ from plantops.policy.document import Limit, Permissive, Policy
 from plantops.policy.needs import limits_on
 
 
-def lockout_finding(asset: str, known: Circumstances) -> Finding:
-    """False while a lock hangs on the asset."""
+def hindrances(asset: str, known: Circumstances) -> Iterator[Finding]:
+    """What stands in the way on this asset, whatever is asked; nothing is told where nothing does."""
     for lock in known.lockouts:
         if lock.asset == asset:
             reason = f": {lock.reason}" if lock.reason else ""
             text = f"{lock.owner} locked {asset} out at {lock.since:%H:%M:%S} UTC{reason}"
-            return Finding(rule="lockout", verdict="false", text=text)
-    return Finding(rule="lockout", verdict="true", text=f"nobody locked {asset} out")
-
-
-def unreconciled_finding(asset: str, known: Circumstances) -> Finding:
-    """False while nobody knows what an earlier command did to the asset."""
+            yield Finding(rule="lockout", verdict="false", text=text)
     if known.unreconciled:
         names = ", ".join(known.unreconciled[:3])
         text = f"what {names} did to {asset} is not known: reconcile it first"
-        return Finding(rule="unreconciled", verdict="false", text=text)
-    return Finding(rule="unreconciled", verdict="true", text="every outcome is known")
+        yield Finding(rule="unreconciled", verdict="false", text=text)
 
 
 @dataclass(frozen=True, slots=True)

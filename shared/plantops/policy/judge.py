@@ -39,9 +39,9 @@ def judge(
     hold is refused and stands in the decision as text.
 
     Findings come in this order: policy, audience, identity, person, role, confirmation (where there is
-    one), operation, argument:NAME, model, clock, unsigned, lockout, unreconciled, limit:ID, mode:PROPERTY,
-    change:NAME, permissive:ID. `circumstances` is what the gate remembers; at execution the permit's
-    bypasses are all that is asked of it.
+    one), operation, argument:NAME, model, clock, unsigned, lockout and unreconciled (where there is one),
+    limit:ID, mode:PROPERTY, change:NAME, permissive:ID. `circumstances` is what the gate remembers; at
+    execution the permit's bypasses are all that is asked of it.
     """
     case = Case.of(
         policy_in_force, plant, request, observation, now, stage=stage, circumstances=circumstances

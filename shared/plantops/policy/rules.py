@@ -22,9 +22,8 @@ from plantops.policy.circumstantial import (
     Asked,
     bypass_of,
     bypassed_text,
+    hindrances,
     limit_findings,
-    lockout_finding,
-    unreconciled_finding,
 )
 from plantops.policy.conditions import Sight, equals, evaluate, read, shown
 from plantops.policy.document import OperationRule, Policy
@@ -263,8 +262,7 @@ class Case:
 
     def _memory_findings(self, operation: Operation, policy: Policy, sight: Sight) -> Iterator[Finding]:
         request, known = self.request, self.circumstances
-        yield lockout_finding(request.asset, known)
-        yield unreconciled_finding(request.asset, known)
+        yield from hindrances(request.asset, known)
         asked = Asked(request.asset, request.operation, operation, request.arguments, sight)
         yield from limit_findings(policy, asked, known)
 
