@@ -91,8 +91,8 @@ class DryRunDone(Event, frozen=True, tag="command.dry_run"):
 class CommandSimulated(Event, frozen=True, tag="command.simulated"):
     """The permissives were judged on the projected state. `next` says what it takes to go on.
 
-    `result` is the digest of (before, projected, decision); a confirmation is bound to it. `simulated` is
-    what an external simulator said, by its own names.
+    `result` is the digest of (before, projected, encoded, simulated, decision); a confirmation is bound to
+    it. `simulated` is what an external simulator said, by its own names.
     """
 
     site: SiteName
@@ -107,7 +107,10 @@ class CommandSimulated(Event, frozen=True, tag="command.simulated"):
 
 
 class ApprovalRequested(Event, frozen=True, tag="command.approval_requested"):
-    """`needed` persons of `roles`, other than the requester, must sign `decision` before `expires_at`."""
+    """`needed` persons of `roles`, other than the requester, must sign `decision` before `expires_at`.
+
+    From `escalates_at` on, when nobody has ended the waiting, others may be asked too (`ApprovalEscalated`).
+    """
 
     site: SiteName
     command: CommandId
@@ -120,6 +123,7 @@ class ApprovalRequested(Event, frozen=True, tag="command.approval_requested"):
     operation: OperationName
     arguments: dict[str, Scalar]
     requester: PrincipalName
+    escalates_at: datetime | None = None
 
 
 class ApprovalAccepted(Event, frozen=True, tag="command.approval_accepted"):
@@ -142,12 +146,13 @@ class ApprovalRefused(Event, frozen=True, tag="command.approval_refused"):
 
 
 class CommandPermitted(Event, frozen=True, tag="command.permitted"):
-    """The gate allows execution of a command in the normal direction."""
+    """The gate allows execution of a command in the normal direction; `confirms` is what was simulated."""
 
     site: SiteName
     command: CommandId
     permit: Permit
     decision: Decision
+    confirms: CommandId = CommandId("")
 
 
 class SafePermitted(Event, frozen=True, tag="command.safe_permitted"):
@@ -178,7 +183,7 @@ class CommandCancelled(Event, frozen=True, tag="command.cancelled"):
 
 
 class CommandExpired(Event, frozen=True, tag="command.expired"):
-    """Nobody confirmed, approved or executed it in time; final."""
+    """Nobody simulated, confirmed, approved or executed it in time; final."""
 
     site: SiteName
     command: CommandId

@@ -194,11 +194,15 @@ class CommandsListed(Record, frozen=True):
 
 
 class ApprovalsListed(Record, frozen=True):
-    """`command.<site>.approvals`: what waits for a second person, with the handles."""
+    """`command.<site>.approvals`: what waits for a second person, with the handles.
+
+    `escalated_to` are the roles that were asked beside the first ones, () while they are not.
+    """
 
     waiting: tuple[ApprovalRequested, ...]
     handles: tuple[str, ...]
     approved_by: tuple[tuple[PrincipalName, ...], ...]
+    escalated_to: tuple[tuple[str, ...], ...] = ()
 
 
 class DeviceReadAsked(Record, frozen=True):
