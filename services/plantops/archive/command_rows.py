@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+from plantops.archive.act_words import ACT_WORDS
 from plantops.archive.batch import Row
 from plantops.archive.entry import Entry, micros
 from plantops.events.base import Scalar, encode_json
 from plantops.events.command_parts import Decision, StepResult
 from plantops.events.commands import (
-    FINAL,
     ApprovalAccepted,
     ApprovalReceived,
     ApprovalRefused,
@@ -28,6 +28,7 @@ from plantops.events.commands import (
     GenerationRaised,
     OutcomeUnknown,
 )
+from plantops.events.governance import ENDINGS
 from plantops.events.operations import PolicyPublished
 from plantops.events.subjects import SubjectInvalid, parse_command
 from plantops.ledger import dsse
@@ -109,7 +110,7 @@ def step_rows(entry: Entry, event: object) -> Iterator[Named]:
             entry.command,
             entry.type,
             entry.signer or _writer(entry.subject),
-            isinstance(event, FINAL),
+            isinstance(event, ENDINGS),
             reason_of(event),
             event.person if isinstance(event, ApprovalAccepted | ApprovalRefused) else "",
             event.window_ms if isinstance(event, CommandExecuted) else None,
@@ -121,13 +122,14 @@ def step_rows(entry: Entry, event: object) -> Iterator[Named]:
     if isinstance(decision, Decision):
         yield from _judged(entry, decision)
     if isinstance(event, CommandExecuted | CommandFailed | OutcomeUnknown):
-        for number, result in enumerate(event.steps):
+        taken_back = event.compensation if isinstance(event, CommandFailed) else ()
+        for number, result in enumerate((*event.steps, *taken_back)):
             yield "written", _written(entry, number, result)
 
 
 def reason_of(event: object) -> str:
     """What a step says in words; empty where its type says all."""
-    words = _WORDS.get(type(event))
+    words = _WORDS.get(type(event)) or ACT_WORDS.get(type(event))
     return words(event) if words else ""
 
 

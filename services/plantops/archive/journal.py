@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from plantops.archive.command_rows import Named, approval_rows, intent_rows, policy_rows, step_rows
 from plantops.archive.entry import Entry, checked
 from plantops.archive.tables import TABLES
-from plantops.events import Event, commands, event_type, operations, tags
+from plantops.events import Event, commands, event_type, governance, operations, tags
 from plantops.events.operations import CheckpointRefused, CheckpointSigned
 from plantops.events.sources import GapRecorded, LeaseTaken, SourceLost, SourceUp
 
@@ -22,6 +22,7 @@ WITHOUT_ROWS: Final[Mapping[str, str]] = MappingProxyType(
     {
         event_type(tags.SourceDefined): "`layout` holds it, from the first frame that used it",
         event_type(tags.NamedFrame): "`frame` and `sample` hold it",
+        event_type(operations.RootPublished): "what the gate makes of it is a step",
         event_type(operations.TimerFired): "what the gate makes of it is a step",
         event_type(operations.MessageBuried): "`unread` holds the message itself",
     }
@@ -104,6 +105,7 @@ _STEPS: Final[tuple[type[Event], ...]] = (
     commands.CommandExecuted,
     commands.CommandFailed,
     commands.OutcomeUnknown,
+    *governance.GOVERNANCE,
 )
 
 _PROJECTIONS: Final[Mapping[type[Event], tuple[str, _Rows]]] = MappingProxyType(

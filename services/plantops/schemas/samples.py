@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from msgspec import structs
+
 from plantops.audit.checkpoints import key_name
 from plantops.events import Event, subjects
 from plantops.events import command_parts as parts
@@ -29,6 +31,13 @@ from plantops.ledger.tree import leaf_hash
 from plantops.policy.document import policy_digest
 from plantops.policy.judge import decision_digest
 from plantops.schemas.sample_decisions import CASES, INTENT_DIGEST, SPEED, observed
+from plantops.schemas.sample_governance import (
+    BYPASS,
+    CIRCUMSTANCES,
+    executor_words,
+    gate_words,
+    root_published,
+)
 from plantops.schemas.sample_plant import (
     KEYS,
     LAYOUT,
@@ -62,6 +71,7 @@ class Said:
 _COMMAND: Final = parts.command_id(SPEED.actor, SPEED.key)
 _DECISION: Final = CASES[0].decision()
 _DECISION_DIGEST: Final = decision_digest(_DECISION)
+_GOVERNED: Final = structs.replace(_DECISION, circumstances=CIRCUMSTANCES)
 _ARGUMENTS: Final[dict[str, Scalar]] = {"RPM": 1200.0}
 _WRITE: Final = parts.Write(
     tag=TagName("plc1.setpoint"),
@@ -98,6 +108,10 @@ _PERMIT: Final = parts.Permit(
     not_after=_LATER,
     safe_direction=True,
     on_behalf_of=(PrincipalName("alice"),),
+    bypasses=(BYPASS,),
+    undoes=parts.command_id("alice", "earlier"),
+    invocation=parts.Invocation(path="operations/Flush", arguments={"SECONDS": 30}, timeout_seconds=60.0),
+    compensates=True,
 )
 _APPROVAL: Final = parts.Approval(
     site=SITE,
@@ -212,6 +226,7 @@ def _from_the_gate() -> Iterator[Said]:
         result=_DECISION_DIGEST,
         next="confirm",
         expires_at=_LATER,
+        simulated={"predictedState": "running at 1200 rpm", "estimatedTime": 2.4},
     )
     wanted = c.ApprovalRequested(
         site=SITE,
@@ -225,6 +240,7 @@ def _from_the_gate() -> Iterator[Said]:
         operation=SET_SPEED,
         arguments=_ARGUMENTS,
         requester=SPEED.actor,
+        escalates_at=NOW + timedelta(minutes=1),
     )
     bob = _APPROVAL.person
     for verb, event in {
@@ -238,7 +254,13 @@ def _from_the_gate() -> Iterator[Said]:
         "approval_refused": c.ApprovalRefused(
             site=SITE, command=_COMMAND, person=SPEED.actor, reason="nobody approves his own request"
         ),
-        "permitted": c.CommandPermitted(site=SITE, command=_COMMAND, permit=_PERMIT, decision=_DECISION),
+        "permitted": c.CommandPermitted(
+            site=SITE,
+            command=_COMMAND,
+            permit=_PERMIT,
+            decision=_DECISION,
+            confirms=parts.command_id("alice", "simulated"),
+        ),
         "safe_permitted": c.SafePermitted(site=SITE, command=_COMMAND, permit=_PERMIT, decision=_DECISION),
         "cancelled": c.CommandCancelled(
             site=SITE, command=_COMMAND, reason="overtaken by a stop", by=parts.command_id("bob", "stop")
@@ -246,6 +268,8 @@ def _from_the_gate() -> Iterator[Said]:
         "expired": c.CommandExpired(site=SITE, command=_COMMAND, waiting_for="confirmation"),
     }.items():
         yield Said(event, "gate", subjects.command(SITE, verb, "gate", _COMMAND))
+    for verb, word in gate_words(_GOVERNED):
+        yield Said(word, "gate", subjects.command(SITE, verb, "gate", getattr(word, "command")))  # noqa: B009
     raised = c.GenerationRaised(site=SITE, command=_COMMAND, asset=PUMP, generation=4)
     yield Said(raised, "gate", subjects.generation(SITE, "gate", PUMP))
 
@@ -260,12 +284,19 @@ def _from_the_executor() -> Iterator[Said]:
             encoded=("40001=1200",),
             observation=observed(),
             problem="slow answer",
+            simulated={"predictedState": "running at 1200 rpm"},
         ),
         "claimed": c.CommandClaimed(
             site=SITE, command=_COMMAND, executor=_ADAPTER, epoch=7, decision=_DECISION_DIGEST
         ),
         "executed": c.CommandExecuted(
-            site=SITE, command=_COMMAND, steps=(_STEP,), undo=_UNDO, window_ms=4.25, decision=_DECISION
+            site=SITE,
+            command=_COMMAND,
+            steps=(_STEP,),
+            undo=_UNDO,
+            window_ms=4.25,
+            decision=_GOVERNED,
+            outputs={"volume": 12.5},
         ),
         "failed": c.CommandFailed(
             site=SITE,
@@ -275,12 +306,16 @@ def _from_the_executor() -> Iterator[Said]:
             steps=(_STEP,),
             undo=_UNDO,
             decision=_DECISION,
+            compensation=(_STEP,),
+            compensated=True,
         ),
         "outcome_unknown": c.OutcomeUnknown(
             site=SITE, command=_COMMAND, reason="the host died behind its claim", steps=(_STEP,)
         ),
     }.items():
         yield Said(event, _ADAPTER, subjects.command(SITE, verb, _ADAPTER, _COMMAND))
+    for verb, word in executor_words(_STEP):
+        yield Said(word, _ADAPTER, subjects.command(SITE, verb, _ADAPTER, getattr(word, "command")))  # noqa: B009
 
 
 def _from_the_machinery() -> Iterator[Said]:
@@ -291,6 +326,7 @@ def _from_the_machinery() -> Iterator[Said]:
         envelope=POLICY_ENVELOPE.decode(),
     )
     yield Said(published, "policy-office", subjects.policy(SITE))
+    yield Said(root_published(), "policy-office", subjects.policy(SITE))
     fired = o.TimerFired(site=SITE, command=_COMMAND, due=NOW, purpose="confirmation")
     yield Said(fired, "timer", subjects.timer(SITE, "gate"))
     root = leaf_hash(b"example")

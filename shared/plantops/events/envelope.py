@@ -34,11 +34,12 @@ MSGPACK = "application/msgpack"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Bytes on a subject, with headers."""
+    """Bytes on a subject, with headers; `reply` is where the answer to a request goes, its name until then."""
 
     subject: str
     data: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    reply: str = ""
 
     def header(self, name: str) -> str:
         """The header's text, empty where there is none."""

@@ -22,6 +22,7 @@ from plantops.events.base import (
 )
 from plantops.events.circumstances import Bypass, LockOut
 from plantops.events.command_parts import Decision, ObservedInput, StepResult
+from plantops.events.commands import FINAL
 
 
 class ActDone(Event, frozen=True, tag="command.act_done"):
@@ -188,3 +189,26 @@ class RootRotated(Event, frozen=True, tag="command.root_rotated"):
     command: CommandId
     root_version: int
     digest: Digest
+
+
+GOVERNANCE: tuple[type[Event], ...] = (
+    ActDone,
+    LockSet,
+    LockLiftAsked,
+    LockLifted,
+    BypassGranted,
+    BypassEnded,
+    ApprovalWithdrawn,
+    ApprovalEscalated,
+    CommandProgressed,
+    ReconcileOrdered,
+    CommandReconciled,
+    FallbackOrdered,
+    PolicyActivated,
+    PolicyRefused,
+    RootRotated,
+)
+"""All of them; they stand in COMMANDS."""
+
+ENDINGS: tuple[type[Event], ...] = (*FINAL, ActDone, CommandReconciled)
+"""Every event after which a command is over, acts and reconciled commands among them."""

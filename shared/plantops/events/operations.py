@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from plantops.events.base import CommandId, Digest, Event, SiteName
 
@@ -34,7 +34,13 @@ class RootPublished(Event, frozen=True, tag="policy.root_published"):
 
 
 class TimerFired(Event, frozen=True, tag="timer.fired"):
-    """`due` has passed for a command that waits; the owner decides what that means."""
+    """`due` has passed for a command that waits, or for a bypass; the owner decides what that means.
+
+    Of version 1 there are three purposes; 2 knows escalations and bypasses, too.
+    """
+
+    version: ClassVar[int] = 2
+    also_reads: ClassVar[tuple[int, ...]] = (1,)
 
     site: SiteName
     command: CommandId
@@ -63,6 +69,36 @@ class CheckpointRefused(Event, frozen=True, tag="checkpoint.refused"):
     kind: str
     detail: str
     index: int | None
+    note: str
+
+
+class CheckpointCosigned(Event, frozen=True, tag="checkpoint.cosigned"):
+    """A witness read the records between the last checkpoint that it knew and this one, and found that this
+    one extends it. `note` is the signed note with the notary's line and the witness's C2SP cosignature, made
+    `at` under the key name `witness`.
+    """
+
+    site: SiteName
+    witness: str
+    size: int
+    root: str
+    note: str
+    at: datetime
+
+
+class CheckpointDisputed(Event, frozen=True, tag="checkpoint.disputed"):
+    """A witness will not cosign: the log shrank, forked, or is another one than it remembers.
+
+    `kind` is the ledger's finding; `size` and `root` are what the witness remembers (0 and "" for nothing),
+    `note` is the checkpoint that it was shown ("" for none).
+    """
+
+    site: SiteName
+    witness: str
+    kind: str
+    detail: str
+    size: int
+    root: str
     note: str
 
 

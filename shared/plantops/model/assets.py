@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -119,17 +119,22 @@ class Model(Settings, frozen=True):
 def model_digest(model: Model, definitions: Iterable[SourceDefined]) -> Digest:
     """SHA-256 over the model and the layouts of all sources, in the order of their names.
 
-    What an operation does not say of what came later into this file is left out, so that a model which
-    says nothing of it keeps the digest that policies pin.
+    A model that says nothing of what came later into this file keeps the digest that policies pin.
     """
     layouts = sorted((definition.source, layout_of(definition)) for definition in definitions)
-    plain = msgspec.to_builtins(model, order="deterministic")
+    return Digest(hashlib.sha256(msgspec.json.encode([plain_model(model), layouts])).hexdigest())
+
+
+def plain_model(model: Model) -> dict[str, Any]:
+    """The model as its digest sees it: names of assets, properties and operations in order, and what came
+    later into operations left out where they do not use it."""
+    plain: dict[str, Any] = msgspec.to_builtins(model, order="deterministic")
     for asset in plain["assets"].values():
         for operation in asset["operations"].values():
             for name, silent in _CAME_LATER.items():
                 if operation[name] == silent:
                     del operation[name]
-    return Digest(hashlib.sha256(msgspec.json.encode([plain, layouts])).hexdigest())
+    return plain
 
 
 _CAME_LATER: Mapping[str, object] = MappingProxyType(

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from plantops.events.base import encode_json
+from plantops.model.assets import plain_model
 from plantops.policy.judge import decision_digest
 from plantops.schemas.sample_decisions import CASES, Case
 from plantops.schemas.sample_plant import (
@@ -32,8 +33,8 @@ def decisions() -> dict[str, Json]:
         "root": ROOT,
         "policy": POLICY_ENVELOPE.decode(),
         "policy_digest": verified().digest,
-        "model": MODEL,
-        "model_bytes": encode_json(MODEL).decode(),
+        "model": plain_model(MODEL),
+        "model_bytes": msgspec.json.encode(plain_model(MODEL)).decode(),
         "definitions": [PLC1],
         "definition_bytes": [encode_json(PLC1).decode()],
         "model_digest": PLANT.digest,
