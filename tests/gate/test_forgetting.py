@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from plantops.gate.state import REMEMBER
+from plantops.gate.forgetting import REMEMBER
 from support.gate_samples import Story
 
 TWO_AND_A_BIT = (REMEMBER + timedelta(hours=1)).total_seconds()

@@ -6,11 +6,27 @@ JSON, as the events are: what a client could write into an intent must never be 
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from plantops.events.base import AssetName, CommandId
+from plantops.events.circumstances import Bypass, LockOut
 from plantops.events.command_parts import Intent
-from plantops.gate.state import Asked, Course, Deed, GateState, View, is_forgotten
+from plantops.gate.forgetting import is_forgotten
+from plantops.gate.state import (
+    ASKED,
+    UNKNOWN,
+    Asked,
+    Course,
+    Deed,
+    Fallback,
+    GateState,
+    Rehearsal,
+    Use,
+    View,
+)
+from plantops.policy.document import TrustRoot
 from plantops.policy.verify import Verified
 
 
@@ -20,6 +36,13 @@ class _Snapshot(msgspec.Struct):
     courses: dict[CommandId, Course]
     deeds: dict[CommandId, dict[str, Deed]]
     generations: dict[AssetName, int]
+    rehearsals: dict[CommandId, dict[str, Rehearsal]]
+    uses: list[Use]
+    uses_from: datetime | None
+    root: TrustRoot | None
+    locks: dict[CommandId, LockOut] = {}
+    bypasses: dict[CommandId, Bypass] = {}
+    fallbacks: dict[CommandId, Fallback] = {}
 
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
@@ -34,15 +57,24 @@ def dump(state: GateState) -> bytes:
     gone = {
         command
         for command, asked in state.asked.items()
-        if newest is not None and is_forgotten(view, command, asked, newest)
+        if newest is not None and is_forgotten(state, command, asked, newest)
     }
+    gone |= {command for command, each in state.fallbacks.items() if each.cause in gone}
+    ended = {command for command in over if not view.is_unreconciled(command)}
     return _ENCODER.encode(
         _Snapshot(
             policy=state.verified,
             asked={c: _slim(a) if c in over else a for c, a in state.asked.items() if c not in gone},
-            courses={c: _ended(k) if c in over else k for c, k in state.courses.items() if c not in gone},
+            courses={c: _ended(k) if c in ended else k for c, k in state.courses.items() if c not in gone},
             deeds={c: deed for c, deed in state.deeds.items() if c not in gone},
             generations=state.generations,
+            rehearsals={c: r for c, r in state.rehearsals.items() if view.course(c).phase == "simulating"},
+            uses=list(state.uses.values()),
+            uses_from=state.uses_from,
+            root=state.root,
+            locks=state.locks,
+            bypasses=state.bypasses,
+            fallbacks={c: each for c, each in state.fallbacks.items() if c not in gone},
         )
     )
 
@@ -57,9 +89,24 @@ def load(data: bytes) -> GateState:
         courses=snapshot.courses,
         deeds=snapshot.deeds,
         generations=snapshot.generations,
+        rehearsals=snapshot.rehearsals,
+        uses={use.command: use for use in snapshot.uses},
+        uses_from=snapshot.uses_from,
+        root=snapshot.root,
+        locks=snapshot.locks,
+        bypasses=snapshot.bypasses,
+        fallbacks=snapshot.fallbacks,
     )
     for command, each in asked.items():
         state.index(command, each)
+        simulated = state.courses.get(command, ASKED).simulated
+        if simulated is not None:
+            state.bind(command, simulated)
+    for command, fallback in snapshot.fallbacks.items():
+        state.index_fallback(command, fallback)
+    for command, said in snapshot.deeds.items():
+        if any(deed.final == UNKNOWN for deed in said.values()):
+            state.unknown[command] = None
     return state
 
 
@@ -78,4 +125,7 @@ def _slim(asked: Asked) -> Asked:
 
 
 def _ended(course: Course) -> Course:
-    return msgspec.structs.replace(course, permit=None, approval=None)
+    simulated = course.simulated
+    if simulated is not None:
+        simulated = msgspec.structs.replace(simulated, before=())
+    return msgspec.structs.replace(course, permit=None, approval=None, simulated=simulated)

@@ -1,33 +1,49 @@
 """What the gate remembers: one fold per stream, joined only when asked.
 
-`asked` folds INTENTS, `courses` and `generations` fold the gate's own events, `deeds` folds what the
-executors say, `verified` folds POLICY. No fold looks at another, so their order cannot matter.
+`asked` folds INTENTS; `courses`, `generations`, `uses`, `locks`, `bypasses` and `fallbacks` fold the
+gate's own events; `deeds` and
+`rehearsals` fold what the executors say; `verified` and `root` fold POLICY. No fold looks at another, so
+their order cannot matter.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from plantops.events.base import AssetName, CommandId, Digest, PrincipalName, SourceName
-from plantops.events.command_parts import Intent, Permit
-from plantops.events.commands import ApprovalRequested, CommandRequested, CommandSimulated
+from plantops.events.base import AssetName, CommandId, Digest, OperationName, PrincipalName, SourceName
+from plantops.events.circumstances import Bypass, LockOut
+from plantops.events.command_parts import Intent, ObservedInput, Permit, Write
+from plantops.events.commands import ApprovalRequested, CommandSimulated, DryRunDone
+from plantops.events.governance import ReconcileOrdered
+from plantops.policy.document import TrustRoot
 from plantops.policy.verify import Verified
 
-# How long a key answers for the command that it once named. A signed intent is refused as too old long
-# before; every approval that is still awaited keeps its command anyway.
-REMEMBER = timedelta(days=2)
-
 Phase: TypeAlias = Literal[
-    "asked", "denied", "simulating", "simulated", "waiting", "permitted", "cancelled", "expired"
+    "asked",
+    "denied",
+    "simulating",
+    "simulated",
+    "waiting",
+    "permitted",
+    "cancelled",
+    "expired",
+    "ordered",
+    "done",
 ]
+# Whose commands those are that the gate orders by itself. No principal may be called so.
+FALLBACK: Final = "gate-fallback"
+UNKNOWN: Final = "command.outcome_unknown"
+# `c` and a stream sequence, which has 64 bit.
+MAX_HANDLE = 21
 
 
 class Asked(msgspec.Struct):
-    """An intent as the door took it; `sequence` is the handle for people (`c12`)."""
+    """An intent as the door took it; `sequence` is the handle for people (`c12`), 0 for what the gate
+    ordered by itself."""
 
     intent: Intent
     digest: Digest
@@ -38,7 +54,7 @@ class Asked(msgspec.Struct):
 
 
 class Simulated(msgspec.Struct, frozen=True):
-    """What a confirmation or an approval is held against."""
+    """What a confirmation or an approval is held against; `before` is what stood in the written tags."""
 
     next: Literal["confirm", "approve", "nothing"]
     person: PrincipalName
@@ -46,13 +62,17 @@ class Simulated(msgspec.Struct, frozen=True):
     model: Digest
     result: Digest
     expires_at: datetime
+    before: tuple[ObservedInput, ...] = ()
 
 
 class Course(msgspec.Struct):
     """How far the gate took a command.
 
-    `executor` is the one whose answers count, `generation` the asset's when the gate first let it on,
-    `permit` what may be written (never that of a dry run), `permitted` stays true whatever follows.
+    `executor` is the one whose answers count, `simulator` the other one who is asked for a dry run, both
+    until `until`. `generation` is the asset's when the gate first let it on, `permit` what may be written
+    (never that of a dry run), `permitted` stays true whatever follows. `escalated_to` are the roles that may
+    approve since nobody answered, None before that. `is_safe` tells of a permit in the safe direction also
+    when the permit is dropped; `order` is what an act waits for.
     """
 
     phase: Phase
@@ -64,14 +84,62 @@ class Course(msgspec.Struct):
     simulated: Simulated | None = None
     approval: ApprovalRequested | None = None
     approvers: tuple[PrincipalName, ...] = ()
+    simulator: str = ""
+    until: datetime | None = None
+    escalated_to: tuple[str, ...] | None = None
+    is_safe: bool = False
+    order: ReconcileOrdered | None = None
+
+
+class Rehearsal(msgspec.Struct, frozen=True):
+    """An executor's first answer to a dry run, and when the broker took it."""
+
+    done: DryRunDone
+    at: datetime
+
+
+class Use(msgspec.Struct):
+    """A permitted command in the normal direction, as the limits count it.
+
+    `drift` is how far each numeric argument moved what stood in the device; of the arguments in `unknown`
+    that cannot be told. `expired`: nobody took it in time.
+    """
+
+    command: CommandId
+    at: datetime
+    asset: AssetName
+    operation: OperationName
+    person: PrincipalName
+    drift: dict[str, float] = {}
+    unknown: tuple[str, ...] = ()
+    expired: bool = False
 
 
 class Deed(msgspec.Struct):
-    """What an executor did; `final` is the type of its last word, empty until then."""
+    """What an executor did; `final` is the type of its last word, empty until then.
+
+    `claimed_at` and `ended_at` are places in COMMANDS (0: not told), `ended` is the broker's time of the
+    last word. `written`: something reached the device, or may have. `undo` takes that back, as recorded
+    under `model`. `reconciled` is what the device said once the outcome was unknown, empty until then.
+    """
 
     claimed: bool = False
     final: str = ""
     reason: str = ""
+    claimed_at: int = 0
+    ended_at: int = 0
+    ended: datetime | None = None
+    written: bool = False
+    undo: tuple[Write, ...] = ()
+    model: Digest = Digest("")
+    reconciled: str = ""
+
+
+class Fallback(msgspec.Struct):
+    """A command that the gate ordered by itself, since `cause` ended half-way."""
+
+    cause: CommandId
+    asked: Asked
 
 
 ASKED: Final = Course("asked")
@@ -85,10 +153,15 @@ def executor_of(source: SourceName) -> str:
 
 @dataclass
 class GateState:
-    """All folds of the gate, and indexes over `asked` that only make questions quick.
+    """All folds of the gate, and indexes that only make questions quick.
 
     `standing` holds the commands of an asset that may still change something, `stops` those in the safe
-    direction. They may hold more: whoever reads them drops or moves what does not belong there.
+    direction, `bound` those that wait for a person by the digests of policy and model that they were
+    simulated under. They may hold more: whoever reads them drops or moves what does not belong there.
+    `on_asset` holds all commands of an asset, `unknown` those of which an executor said that it does not
+    know. `locks`, `bypasses` and `fallbacks` are by the command that made them.
+    `uses` are in the order of the permits; what was permitted until `uses_from` is not all there. `root` is
+    the newest trust root that was published, None while it is the pinned one.
     """
 
     verified: Verified | None = None
@@ -96,6 +169,16 @@ class GateState:
     courses: dict[CommandId, Course] = field(default_factory=dict)
     deeds: dict[CommandId, dict[str, Deed]] = field(default_factory=dict)
     generations: dict[AssetName, int] = field(default_factory=dict)
+    rehearsals: dict[CommandId, dict[str, Rehearsal]] = field(default_factory=dict)
+    uses: dict[CommandId, Use] = field(default_factory=dict)
+    uses_from: datetime | None = None
+    root: TrustRoot | None = None
+    locks: dict[CommandId, LockOut] = field(default_factory=dict)
+    bypasses: dict[CommandId, Bypass] = field(default_factory=dict)
+    fallbacks: dict[CommandId, Fallback] = field(default_factory=dict)
+    on_asset: dict[AssetName, dict[CommandId, None]] = field(default_factory=dict)
+    unknown: dict[CommandId, None] = field(default_factory=dict)
+    bound: dict[tuple[Digest, Digest], dict[CommandId, None]] = field(default_factory=dict)
     standing: dict[AssetName, dict[CommandId, None]] = field(default_factory=dict)
     stops: dict[CommandId, None] = field(default_factory=dict)
     by_simulation: dict[CommandId, list[CommandId]] = field(default_factory=dict)
@@ -104,9 +187,20 @@ class GateState:
     def index(self, command: CommandId, asked: Asked) -> None:
         """Enter an intent into the indexes."""
         self.standing.setdefault(asked.intent.asset, {})[command] = None
+        self.on_asset.setdefault(asked.intent.asset, {})[command] = None
         self.by_sequence[asked.sequence] = command
         if asked.intent.confirms:
             self.by_simulation.setdefault(asked.intent.confirms, []).append(command)
+
+    def index_fallback(self, command: CommandId, fallback: Fallback) -> None:
+        """Enter what the gate ordered by itself into the indexes; it is of the safe direction, or denied."""
+        self.on_asset.setdefault(fallback.asked.intent.asset, {})[command] = None
+        self.stops[command] = None
+
+    def bind(self, command: CommandId, simulated: Simulated) -> None:
+        """Enter a simulation into the index of what waits for a person."""
+        if simulated.next != "nothing":
+            self.bound.setdefault((simulated.policy, simulated.model), {})[command] = None
 
 
 class View:
@@ -115,9 +209,25 @@ class View:
     def __init__(self, state: GateState) -> None:
         self._state = state
 
+    def find(self, text: str) -> CommandId | None:
+        """The command meant by an identity or a handle such as `c12`."""
+        if text in self._state.asked or text in self._state.fallbacks:
+            return CommandId(text)
+        if text.startswith("c") and text.isascii() and text[1:].isdigit() and len(text) <= MAX_HANDLE:
+            return self._state.by_sequence.get(int(text[1:]))
+        return None
+
     def asked(self, command: CommandId) -> Asked | None:
-        """The intent behind a command."""
-        return self._state.asked.get(command)
+        """The intent behind a command, also behind one that the gate ordered by itself."""
+        known = self._state.asked.get(command)
+        if known is None and command in self._state.fallbacks:
+            return self._state.fallbacks[command].asked
+        return known
+
+    def handle(self, command: CommandId) -> str:
+        """What people call it: `c12`, or the identity where it has no such handle."""
+        asked = self.asked(command)
+        return f"c{asked.sequence}" if asked is not None and asked.sequence else command
 
     def course(self, command: CommandId) -> Course:
         """How far it is; `asked` before the gate said anything."""
@@ -140,7 +250,7 @@ class View:
         """
         course = self.course(command)
         match course.phase:
-            case "denied":
+            case "denied" | "done":
                 return True
             case "simulated":
                 return not self._waits_for_confirmation(command, course)
@@ -148,6 +258,13 @@ class View:
                 return True
             case _:
                 return course.permitted and bool(self.deed(command).final)
+
+    def waits_for_person(self, command: CommandId) -> bool:
+        """Whether a confirmation or an approval would let it on."""
+        course = self.course(command)
+        return course.phase == "waiting" or (
+            course.phase == "simulated" and self._waits_for_confirmation(command, course)
+        )
 
     def is_closed(self, command: CommandId) -> bool:
         """As `is_over`, for people: what the gate ended counts as ended unless an executor is at it."""
@@ -182,7 +299,7 @@ class View:
         found = [each for asset in self._state.standing for each in self.open_on(asset)]
         return sorted(
             (each for each in (*found, *stops) if not self.is_closed(each)),
-            key=lambda command: self._state.asked[command].sequence,
+            key=lambda command: asked.sequence if (asked := self.asked(command)) else 0,
         )
 
     def waiting(self) -> list[CommandId]:
@@ -207,6 +324,22 @@ class View:
                 return command
         return None
 
+    def is_unreconciled(self, command: CommandId) -> bool:
+        """A normal command of which nobody knows what it did."""
+        deed = self.deed(command)
+        return deed.final == UNKNOWN and not deed.reconciled and not self.course(command).is_safe
+
+    def unreconciled_on(self, asset: AssetName) -> tuple[CommandId, ...]:
+        """Those of one asset, in the order of their intents."""
+        found = [
+            (asked.sequence, command)
+            for command in self._state.unknown
+            if (asked := self._state.asked.get(command)) is not None
+            and asked.intent.asset == asset
+            and self.is_unreconciled(command)
+        ]
+        return tuple(command for _sequence, command in sorted(found))
+
     def confirmed_by(self, simulated: CommandId) -> CommandId | None:
         """The command that was permitted by confirming this simulation, whatever became of it."""
         for command in self._state.by_simulation.get(simulated, ()):
@@ -215,40 +348,15 @@ class View:
         return None
 
 
-def record_request(state: GateState, event: CommandRequested, sequence: int, at: datetime) -> None:
-    """The first intent under an identity counts; what comes later under it changes nothing."""
-    if event.command in state.asked:
-        return
-    asked = Asked(event.intent, event.digest, event.login, event.signer, sequence, at)
-    state.asked[event.command] = asked
-    state.index(event.command, asked)
-    _forget(state, at)
-
-
-def is_forgotten(view: View, command: CommandId, asked: Asked, newest: datetime) -> bool:
-    """Whether nothing can follow from a command any more, and its key may be used again."""
-    return newest - asked.at > REMEMBER and view.is_over(command)
-
-
-def _forget(state: GateState, newest: datetime) -> None:
-    """Drop the oldest commands as far as they are over, so that memory follows the last days only."""
-    view = View(state)
-    while state.asked:
-        command, asked = next(iter(state.asked.items()))
-        if not is_forgotten(view, command, asked, newest):
-            return
-        del state.asked[command]
-        state.courses.pop(command, None)
-        state.deeds.pop(command, None)
-        state.stops.pop(command, None)
-        state.by_sequence.pop(asked.sequence, None)
-        state.by_simulation.pop(command, None)
-        state.standing.get(asked.intent.asset, {}).pop(command, None)
-
-
 def simulated_of(event: CommandSimulated) -> Simulated:
     """What has to be kept of a simulation."""
     decision = event.decision
     return Simulated(
-        event.next, decision.person, decision.policy, decision.model, event.result, event.expires_at
+        event.next,
+        decision.person,
+        decision.policy,
+        decision.model,
+        event.result,
+        event.expires_at,
+        event.before,
     )

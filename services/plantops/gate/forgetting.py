@@ -1,0 +1,68 @@
+"""What the gate takes into its memory, and when it may leave it again. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from plantops.events.base import CommandId
+from plantops.events.command_parts import command_id
+from plantops.events.commands import CommandRequested
+from plantops.gate.state import FALLBACK, Asked, GateState, View
+
+# How long a key answers for the command that it once named. A signed intent is refused as too old long
+# before; every approval that is still awaited keeps its command anyway.
+REMEMBER = timedelta(days=2)
+
+
+def record_request(state: GateState, event: CommandRequested, sequence: int, at: datetime) -> None:
+    """The first intent under an identity counts; what comes later under it changes nothing."""
+    if event.command in state.asked:
+        return
+    asked = Asked(event.intent, event.digest, event.login, event.signer, sequence, at)
+    state.asked[event.command] = asked
+    state.index(event.command, asked)
+    _forget(state, at)
+
+
+def is_forgotten(state: GateState, command: CommandId, asked: Asked, newest: datetime) -> bool:
+    """Whether nothing can follow from a command any more, and its key may be used again.
+
+    A lock that hangs keeps its command, and so does a bypass; and one whose outcome nobody knows stays
+    until it is reconciled, however long that takes.
+    """
+    view = View(state)
+    last = max(asked.at, view.deed(command).ended or asked.at)
+    if newest - last <= REMEMBER or not view.is_over(command) or view.is_unreconciled(command):
+        return False
+    fallback = command_id(FALLBACK, command)
+    if fallback in state.fallbacks and not view.is_over(fallback):
+        return False
+    return command not in state.locks and command not in state.bypasses
+
+
+def _forget(state: GateState, newest: datetime) -> None:
+    """Drop the oldest commands as far as they are over, so that memory follows the last days only."""
+    gone = []
+    for command, asked in state.asked.items():
+        if newest - asked.at <= REMEMBER:
+            break
+        if is_forgotten(state, command, asked, newest):
+            gone.append((command, asked))
+    for command, asked in gone:
+        _drop(state, command, asked)
+
+
+def _drop(state: GateState, command: CommandId, asked: Asked) -> None:
+    del state.asked[command]
+    fallback = command_id(FALLBACK, command)
+    for each in (command, fallback):
+        state.courses.pop(each, None)
+        state.deeds.pop(each, None)
+        state.rehearsals.pop(each, None)
+        state.stops.pop(each, None)
+        state.unknown.pop(each, None)
+        state.on_asset.get(asked.intent.asset, {}).pop(each, None)
+    state.fallbacks.pop(fallback, None)
+    state.by_sequence.pop(asked.sequence, None)
+    state.by_simulation.pop(command, None)
+    state.standing.get(asked.intent.asset, {}).pop(command, None)
