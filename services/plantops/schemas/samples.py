@@ -112,6 +112,8 @@ _PERMIT: Final = parts.Permit(
     undoes=parts.command_id("alice", "earlier"),
     invocation=parts.Invocation(path="operations/Flush", arguments={"SECONDS": 30}, timeout_seconds=60.0),
     compensates=True,
+    evidence="the signed intent, as it came",
+    approvals=("a signed approval, as it came",),
 )
 _APPROVAL: Final = parts.Approval(
     site=SITE,

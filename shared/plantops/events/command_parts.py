@@ -160,7 +160,9 @@ class Permit(Record, frozen=True):
     `on_behalf_of` is the intent's chain: the executor judges the same persons as the gate. `bypasses` are
     those that the gate's judgement counted with. `undoes` is the command whose recorded undo these writes
     are, instead of the operation's own. Either `writes` or `invocation` says what to do. `compensates`:
-    when a later step fails, the steps done are taken back.
+    when a later step fails, the steps done are taken back. `evidence` is the exact signed intent ("" where the
+    policy takes unsigned ones) and `approvals` the exact signed approvals: the executor believes the persons,
+    not the gate (`policy.evidence`).
     """
 
     site: SiteName
@@ -183,6 +185,8 @@ class Permit(Record, frozen=True):
     undoes: CommandId = CommandId("")
     invocation: Invocation | None = None
     compensates: bool = False
+    evidence: str = ""
+    approvals: tuple[str, ...] = ()
 
 
 class StepResult(Record, frozen=True):

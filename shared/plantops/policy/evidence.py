@@ -1,0 +1,117 @@
+"""Whether the persons themselves stand behind a permit, by their own signatures. Pure.
+
+A permit is signed by the gate. Who steals the gate's key can sign permits, but no intent and no approval: so
+an executor holds what it is to write against the words that persons have signed. The safe direction is not
+asked: a stop that should not have been is the smaller harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Final
+
+from plantops.events.base import encode_json
+from plantops.events.command_parts import RISKS, Approval, Intent, Permit, Risk, command_id
+from plantops.model.load import Plant
+from plantops.policy.acts import UNDO
+from plantops.policy.document import OperationRule
+from plantops.policy.keyring import Keyring
+from plantops.policy.needs import effective_risk, rule_for
+from plantops.policy.rights import persons_of
+from plantops.runtime.errors import TrustError
+
+_NOBODY: Final = "nobody's signature stands behind the permit"
+
+
+def evidence_problem(permit: Permit, keyring: Keyring, plant: Plant, now: datetime) -> str:
+    """Why the permit's evidence does not carry it, for people; empty when it does.
+
+    Risk and rule are those of the permit's operation, by the policy of `keyring` and by the model. `now` may
+    be later than what was signed allows by as long as the rule lets an execution take, and by the clock skew.
+    """
+    if permit.safe_direction:
+        return ""
+    policy = keyring.policy
+    rule = rule_for(policy, permit.asset, permit.operation)
+    risk = effective_risk(rule, plant.operation(permit.asset, permit.operation))
+    late = now - timedelta(seconds=rule.execute_seconds + policy.clock_skew_seconds)
+    if not permit.evidence:
+        highest = policy.unsigned_risk
+        is_enough = highest and RISKS.index(risk) <= RISKS.index(highest)
+        return "" if is_enough else f"{_NOBODY}, and risk {risk} needs one"
+    try:
+        intent, signer = keyring.open_intent(permit.evidence.encode())
+        problem = _intent_problem(permit, intent, late) or _confirmation_problem(
+            keyring, intent, signer, rule, risk
+        )
+        if problem or risk != "critical":
+            return problem
+        return _approvals_problem(permit, keyring, rule, late)
+    except TrustError as error:
+        return f"what stands behind the permit is not believed: {error}"
+
+
+def _intent_problem(permit: Permit, intent: Intent, late: datetime) -> str:
+    if hashlib.sha256(permit.evidence.encode()).hexdigest() != permit.intent:
+        return "the permit names another intent than the one that stands behind it"
+    if (intent.site, intent.actor, intent.asset) != (permit.site, permit.actor, permit.asset):
+        return "the signed intent is for another site, actor or asset"
+    if intent.on_behalf_of != permit.on_behalf_of or intent.mode != "execute":
+        return "the signed intent names others behind it, or asks for a simulation only"
+    if command_id(intent.actor, intent.key) != permit.command:
+        return "the signed intent is another command"
+    if intent.expires_at is None or intent.expires_at < late:
+        return "the signed intent has run out"
+    if permit.undoes:
+        return "" if intent.operation == UNDO else "the signed intent asks for no undo"
+    stated = (intent.operation, encode_json(intent.arguments))
+    if stated != (permit.operation, encode_json(permit.arguments)):
+        return "the signed intent asks for another operation or other arguments"
+    return ""
+
+
+def _confirmation_problem(
+    keyring: Keyring, intent: Intent, signer: str, rule: OperationRule, risk: Risk
+) -> str:
+    """High risk, and what the rule wants simulated, is executed by who confirms a simulation only."""
+    if risk == "critical" or not (risk == "high" or rule.simulate):
+        return ""
+    if not intent.confirms or not intent.simulation:
+        return f"risk {risk} is executed by confirming a simulation, which the signed intent does not"
+    if keyring.policy.principals[signer].kind == "agent":
+        return f"{signer} is an agent, and a simulation is confirmed by no agent"
+    return ""
+
+
+def _approvals_problem(permit: Permit, keyring: Keyring, rule: OperationRule, late: datetime) -> str:
+    policy = keyring.policy
+    needed, roles = max(1, rule.approvals), {*rule.approval_roles, *rule.escalation_roles}
+    askers = persons_of(policy, permit.actor, permit.on_behalf_of)
+    approved: set[str] = set()
+    decisions: set[str] = set()
+    for text in permit.approvals:
+        approval, name = keyring.open_approval(text.encode())
+        if problem := _approval_problem(permit, approval, late):
+            return f"the approval of {name} {problem}"
+        principal = policy.principals[name]
+        if not roles.intersection(principal.roles):
+            return f"{name} has none of the roles that may approve"
+        person = principal.person or name
+        if person in askers:
+            return f"{name} asked for it and cannot approve it"
+        approved.add(person)
+        decisions.add(approval.decision)
+    if len(decisions) > 1:
+        return "the approvals are for different decisions"
+    if len(approved) < needed:
+        return f"{len(approved)} of {needed} persons have approved it"
+    return ""
+
+
+def _approval_problem(permit: Permit, approval: Approval, late: datetime) -> str:
+    if approval.verdict != "approve":
+        return "is a rejection"
+    if (approval.site, approval.command, approval.intent) != (permit.site, permit.command, permit.intent):
+        return "is for another command or other words"
+    return "has run out" if approval.expires_at < late else ""
