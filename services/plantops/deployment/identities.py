@@ -62,7 +62,7 @@ def process_specs(site: str, sources: Sequence[str]) -> tuple[ProcessSpec, ...]:
         replayer_audit_spec(),
         ProcessSpec(
             name=POLICY_OFFICE,
-            writes=(Writes("POLICY", (f"policy.{site}",), ("policy.published",)),),
+            writes=(Writes("POLICY", (f"policy.{site}",), ("policy.published", "policy.root_published")),),
             lookups=("POLICY",),
         ),
     )

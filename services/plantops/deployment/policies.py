@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 
 from plantops.deployment.folder import SiteFolder
-from plantops.events import decode
+from plantops.deployment.publishing import publish_roots, published
+from plantops.deployment.roots import next_signers, read, standing_root
+from plantops.deployment.signatures import Count, cosign, count, seal
 from plantops.events.base import Digest, SiteName
 from plantops.events.operations import PolicyPublished
 from plantops.events.subjects import policy as policy_subject
@@ -16,9 +19,10 @@ from plantops.flow.bus import Bus
 from plantops.flow.signing import Signer
 from plantops.ledger import dsse
 from plantops.ledger.keys import SigningKey
-from plantops.policy.document import POLICY_TYPE, Policy, decode_policy
+from plantops.model.load import Plant
+from plantops.policy.document import POLICY_TYPE, Policy, RootRole, decode_policy
 from plantops.policy.soundness import problems
-from plantops.policy.verify import Verified, load_root, status, verify_policy
+from plantops.policy.verify import Verified, status, verify_policy
 from plantops.runtime.errors import PolicyRejected, SettingsError, TrustError
 
 
@@ -41,17 +45,67 @@ def read_document(folder: SiteFolder) -> tuple[Policy, bytes]:
         raise SettingsError(f"{folder.policy_document}: {error}", setting="policy") from error
 
 
-def sign_policy(folder: SiteFolder, keys: Sequence[SigningKey]) -> bytes:
+def sign_policy(folder: SiteFolder, keys: Sequence[SigningKey], plant: Plant | None = None) -> bytes:
     """Sign the document as it stands and write the envelope beside it.
 
-    Raises: SettingsError for an unreadable document; PolicyRejected when the trust root would not take it.
+    Raises: SettingsError for an unreadable document; PolicyRejected when the trust root would not take it,
+    or it does not hold its vectors on `plant`.
     """
     _policy, payload = read_document(folder)
     envelope = dsse.encode(dsse.seal(POLICY_TYPE, payload, *keys))
-    verified = verify_envelope(folder, envelope)
-    _check_valid(verified)
-    folder.policy_envelope.write_bytes(envelope)
+    _keep(folder, envelope, plant)
     return envelope
+
+
+def partial_envelope(folder: SiteFolder) -> Path:
+    """Where a policy waits that not enough have signed yet; the signed one before stays as it is."""
+    return folder.policy_envelope.with_name("policy.partial.dsse")
+
+
+def begin_policy(folder: SiteFolder, keys: Sequence[SigningKey], plant: Plant) -> tuple[Path, Count]:
+    """Sign the document with some of the keys that it takes; the envelope's path and who has signed.
+
+    Raises: as `sign_policy`; SettingsError for a key that no trust root here lists.
+    """
+    policy, payload = read_document(folder)
+    if wrong := problems(policy):
+        raise SettingsError(f"{folder.policy_document}: it {wrong[0]}", setting="policy")
+    path = partial_envelope(folder)
+    path.write_bytes(seal(POLICY_TYPE, payload, keys, _signers(folder)))
+    return _finish(folder, path, plant)
+
+
+def cosign_policy(
+    folder: SiteFolder, path: Path, keys: Sequence[SigningKey], plant: Plant | None
+) -> tuple[Path, Count]:
+    """Add signatures to an envelope; with enough of them, the waiting one becomes the signed policy.
+
+    Raises: SettingsError, TrustError; PolicyRejected as `sign_policy`.
+    """
+    path.write_bytes(cosign(read(path), POLICY_TYPE, keys, _signers(folder)))
+    return _finish(folder, path, plant)
+
+
+def _signers(folder: SiteFolder) -> list[RootRole]:
+    """Whose signatures are worth something: the holders of the standing root's keys, and the next one's."""
+    return [standing_root(folder).policy, *next_signers(folder)]
+
+
+def _finish(folder: SiteFolder, path: Path, plant: Plant | None) -> tuple[Path, Count]:
+    envelope = read(path)
+    signed = count(envelope, POLICY_TYPE, standing_root(folder).policy)
+    if path != partial_envelope(folder) or not signed.is_enough:
+        return path, signed
+    _keep(folder, envelope, plant)
+    path.unlink()
+    return folder.policy_envelope, signed
+
+
+def _keep(folder: SiteFolder, envelope: bytes, plant: Plant | None) -> None:
+    _check_valid(verify_envelope(folder, envelope, plant))
+    draft = folder.policy_envelope.with_name(f".{folder.policy_envelope.name}.new")
+    draft.write_bytes(envelope)
+    draft.replace(folder.policy_envelope)
 
 
 def _check_valid(verified: Verified) -> None:
@@ -101,15 +155,17 @@ def read_envelope(folder: SiteFolder) -> bytes:
         ) from error
 
 
-def verify_envelope(folder: SiteFolder, envelope: bytes) -> Verified:
+def verify_envelope(
+    folder: SiteFolder, envelope: bytes, plant: Plant | None = None, in_force: Verified | None = None
+) -> Verified:
     """Check an envelope against the folder's trust root; it may have expired, see `policy.verify.status`.
 
     An expired policy still serves for the safe direction, so a site must start with it.
     Raises: PolicyRejected.
     """
-    root = load_root(folder.trust_root)
+    root = standing_root(folder)
     now = moment_for(envelope, datetime.now(UTC))
-    return verify_policy(envelope, root, site=root.site, now=now, in_force=None)
+    return verify_policy(envelope, root, site=root.site, now=now, in_force=in_force, plant=plant)
 
 
 def moment_for(envelope: bytes, now: datetime) -> datetime:
@@ -124,23 +180,24 @@ def moment_for(envelope: bytes, now: datetime) -> datetime:
 async def publish_policy(bus: Bus, signer: Signer, folder: SiteFolder) -> bool:
     """Put the signed policy on the stream unless it is the last one there; True when it was put.
 
+    Trust roots that are not there yet go before it. The same policy under other signatures is put again:
+    who starts from a newer root must find it signed by that root's keys.
+
     Raises: PolicyRejected, Conflict when somebody else published at the same moment.
     """
     verified = verify_envelope(folder, read_envelope(folder))
     site = verified.policy.audience
-    last = await bus.last("POLICY", policy_subject(site))
-    if last is not None:
-        event = decode(last.data)
-        if isinstance(event, PolicyPublished) and event.digest == verified.digest:
-            return False
+    there = await published(bus, site)
+    await publish_roots(bus, signer, folder, there)
+    envelope = verified.envelope.decode()
+    if there.policy is not None and there.policy.envelope == envelope:
+        return False
     event = PolicyPublished(
-        site=SiteName(site),
-        revision=verified.policy.revision,
-        digest=verified.digest,
-        envelope=verified.envelope.decode(),
+        site=SiteName(site), revision=verified.policy.revision, digest=verified.digest, envelope=envelope
     )
+    last = await bus.last("POLICY", policy_subject(site))
     message = signer.message(
         policy_subject(site), event, id=f"policy.{verified.digest}", time=datetime.now(UTC)
     )
     await bus.publish(message, stream="POLICY", expected_last=last.sequence if last else 0)
-    return True
+    return there.policy is None or there.policy.digest != verified.digest

@@ -23,6 +23,7 @@ from plantops.audit.notary_process import NotaryProcess
 from plantops.deployment.broker import connect
 from plantops.deployment.policies import moment_for, read_envelope
 from plantops.deployment.processes import process_names
+from plantops.deployment.roots import root_envelopes, standing_root
 from plantops.deployment.runtime_file import overrides, read_running
 from plantops.deployment.secret_store import resolver
 from plantops.deployment.site import Site, Source, own_settings
@@ -37,8 +38,9 @@ from plantops.flow.policies import first, follow, refresh
 from plantops.flow.signing import Signer
 from plantops.gate.process import run_gate
 from plantops.ledger.keys import SigningKey
+from plantops.policy.highwater import FILE_NAME as HIGHWATER_FILE
+from plantops.policy.highwater import HighWater
 from plantops.policy.in_force import InForce
-from plantops.policy.verify import load_root
 from plantops.runtime.errors import BrokerError, PolicyRejected, SettingsError
 from plantops.runtime.heartbeat import beat
 from plantops.runtime.nkey import NKey
@@ -129,7 +131,7 @@ class Runner:
             return self._host(self.site.sources[name.removeprefix("adapter-")], context)
         works: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "twin": lambda: run_twin(context),
-            "gate": lambda: run_gate(context, load_root(folder.trust_root)),
+            "gate": lambda: run_gate(context, standing_root(folder)),
             "timer": lambda: run_timer(context),
             "notary": lambda: self._notary(context),
             ARCHIVE: lambda: self._archive(context),
@@ -146,7 +148,9 @@ class Runner:
         state = folder.state(name)
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         signer = Signer(name, SigningKey.load(identity.signing))
-        in_force = InForce(load_root(folder.trust_root), site.name)
+        in_force = InForce(standing_root(folder), site.name, plant=site.plant)
+        if name == "gate" or name.startswith("adapter-"):
+            in_force.highwater = HighWater.load(state / HIGHWATER_FILE)
         bus = await connect(site, name, NKey.load(identity.login), on_fatal=self._fatal)
         self._buses[name] = bus
         if name == "notary":
@@ -239,6 +243,8 @@ async def _follow_file(site: Site, in_force: InForce) -> None:
     while True:
         await asyncio.sleep(1.0)
         try:
+            for root in root_envelopes(site.folder):
+                in_force.offer_root(root)
             envelope = read_envelope(site.folder)
             if in_force.offer(envelope, moment_for(envelope, datetime.now(UTC))):
                 log.info("policy.in_force", digest=in_force.verified.digest if in_force.verified else "")

@@ -8,25 +8,38 @@ from datetime import datetime
 
 from plantops.events.base import to_nanoseconds
 from plantops.events.envelope import Message
+from plantops.model.load import Plant
 from plantops.policy.document import TrustRoot
+from plantops.policy.highwater import HighWater
 from plantops.policy.keyring import Keyring
+from plantops.policy.roots import follow_root
 from plantops.policy.verify import Verified, verify_policy
 from plantops.runtime.errors import TrustError, UntrustedKey
 
 
 @dataclass
 class InForce:
-    """Follows the policies that are offered; nothing is believed before the first one that holds.
+    """Follows the policies and trust roots that are offered; nothing is believed before the first policy
+    that holds.
 
-    `position` is how far the stream POLICY was looked through (`flow.policies`).
+    `root` is the one trusted now, at first the file on the host. With `plant` a policy for it must hold its
+    decision vectors. `position` is how far the stream POLICY was looked through (`flow.policies`).
+    `highwater` is what this process followed before it was started.
     """
 
     root: TrustRoot
     site: str
     verified: Verified | None = None
     position: int = 0
+    plant: Plant | None = None
+    highwater: HighWater | None = None
+    pinned: TrustRoot = field(init=False, repr=False)
     _keyrings: list[Keyring] = field(default_factory=list, repr=False)
     _since: list[int] = field(default_factory=list, repr=False)
+    _without: dict[tuple[int, frozenset[str]], Keyring] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.pinned = self.root
 
     def offer(self, envelope: bytes, now: datetime) -> bool:
         """Take over a newer policy; False when it is the one in force. Raises: PolicyRejected, and then
@@ -34,14 +47,38 @@ class InForce:
         before = self.verified
         if before is not None and before.envelope == envelope:
             return False
-        verified = verify_policy(envelope, self.root, site=self.site, now=now, in_force=before)
+        verified = verify_policy(
+            envelope, self.root, site=self.site, now=now, in_force=before, plant=self.plant
+        )
         if verified is before:
             return False
         keyring = Keyring(verified.policy)
         self._since.append(max(to_nanoseconds(now), *self._since[-1:], 0))
         self._keyrings.append(keyring)
+        self._without.clear()
         self.verified = verified
         return True
+
+    def offer_root(self, envelope: bytes) -> bool:
+        """Take over the next trust root; False when it changes nothing (`roots.follow_root`).
+
+        The policy in force stays until one follows that the new keys signed. Raises: PolicyRejected.
+        """
+        before = self.root
+        self.root = follow_root(envelope, before, self.pinned)
+        return self.root is not before
+
+    def rollback(self) -> str:
+        """Why this process must not go by what it found, after it followed something newer; empty when it
+        may, and before the first policy."""
+        if self.highwater is None or self.verified is None:
+            return ""
+        return self.highwater.rollback(self.root, self.verified)
+
+    def remember(self) -> None:
+        """Raise the high-water mark to what is in force, unless that is older. Raises: StorageError."""
+        if self.highwater is not None and self.verified is not None and not self.rollback():
+            self.highwater.raise_to(self.root, self.verified)
 
     @property
     def keyring(self) -> Keyring:
@@ -58,43 +95,68 @@ class InForce:
         """The keys that counted at this broker time; before the first policy, those of the first.
 
         So the log stays readable when a key is replaced, and a key that was taken away says nothing new.
+        One that the policy in force revokes counts until its `since`, whenever that became known.
         """
         if not self._keyrings:
             return self
-        return self._keyrings[max(bisect_right(self._since, time_ns) - 1, 0)]
+        index = max(bisect_right(self._since, time_ns) - 1, 0)
+        return self._keyring_without(index, self._revoked_at(time_ns))
 
     @property
     def ever(self) -> Ever:
         """The keys of every policy so far; see `Ever`."""
         return Ever(self)
 
-    def believe_ever(self, event_type: str, version: int, message: Message) -> str:
-        """By the newest policy that believes it. Raises: TrustError as the one in force does."""
-        for keyring in reversed(self._keyrings):
+    def believe_ever(
+        self, event_type: str, version: int, message: Message, time_ns: int | None = None
+    ) -> str:
+        """By the newest policy that believes it, without the keys that were revoked then (without a time:
+        at all). Raises: TrustError as the one in force does."""
+        revoked = self._revoked_at(time_ns)
+        for index in reversed(range(len(self._keyrings))):
             try:
-                return keyring.believe(event_type, version, message)
+                return self._keyring_without(index, revoked).believe(event_type, version, message)
             except TrustError:
                 continue
         return self.keyring.believe(event_type, version, message)
 
+    def _revoked_at(self, time_ns: int | None) -> frozenset[str]:
+        revoked = self.verified.policy.revoked if self.verified is not None else ()
+        if not revoked:
+            return frozenset()
+        return frozenset(
+            each.key for each in revoked if time_ns is None or to_nanoseconds(each.since) <= time_ns
+        )
+
+    def _keyring_without(self, index: int, revoked: frozenset[str]) -> Keyring:
+        """The keys of one policy so far, without those that were revoked later."""
+        keyring = self._keyrings[index]
+        if not revoked:
+            return keyring
+        made = self._without.get((index, revoked))
+        if made is None:
+            made = self._without[index, revoked] = Keyring(keyring.policy, revoked)
+        return made
+
 
 @dataclass(frozen=True)
 class Ever:
-    """Believes by any policy that was ever in force here.
+    """Believes by any policy that was ever in force here, at a broker time or (None) now.
 
     For a process's own stored events only: nobody else can store there, and a process whose key was
     replaced under it while it ran must be able to read what it said until then.
     """
 
     in_force: InForce
+    time_ns: int | None = None
 
     def believe(self, event_type: str, version: int, message: Message) -> str:
         """Raises: TrustError."""
-        return self.in_force.believe_ever(event_type, version, message)
+        return self.in_force.believe_ever(event_type, version, message, self.time_ns)
 
     def at(self, time_ns: int) -> Ever:
-        """Itself."""
-        return self
+        """As of this broker time: what was said before a key was revoked stays said."""
+        return Ever(self.in_force, time_ns)
 
     @property
     def ever(self) -> Ever:

@@ -18,7 +18,7 @@ from plantops.model.load import Plant
 from plantops.policy.arguments import is_writable_down
 from plantops.policy.needs import effective_risk, inputs_needed, rule_for
 from plantops.policy.rules import Case, Request
-from plantops.policy.verify import Verified
+from plantops.policy.verified import Verified
 
 
 def judge(

@@ -34,10 +34,14 @@ _APPROVAL_TEXTS: Final = ("site", "command", "person", "intent", "decision", "no
 
 
 class Keyring:
-    """Looks up and believes. Immutable; a new policy makes a new one. Implements `flow.trust.Trust`."""
+    """Looks up and believes. Immutable; a new policy makes a new one. Implements `flow.trust.Trust`.
 
-    def __init__(self, policy: Policy) -> None:
+    No revoked key stands in it: neither one that the policy itself revokes nor one of `revoked` (Base64).
+    """
+
+    def __init__(self, policy: Policy, revoked: frozenset[str] = frozenset()) -> None:
         """Raises: PolicyRejected when a key is none, or two principals share a key or a login."""
+        self._revoked: Final = revoked | {each.key for each in policy.revoked}
         self._policy: Final = policy
         self._keys: Final[dict[str, VerifyKey]] = {}
         self._owners: Final[dict[str, PrincipalName]] = {}
@@ -149,6 +153,8 @@ class Keyring:
 
     def _enter(self, name: PrincipalName, principal: Principal) -> None:
         for text in principal.keys:
+            if text in self._revoked:
+                continue
             try:
                 key = VerifyKey.from_base64(text)
             except SettingsError as error:

@@ -28,7 +28,7 @@ from plantops.policy.circumstantial import (
 from plantops.policy.conditions import Sight, equals, evaluate, read, shown
 from plantops.policy.document import OperationRule, Policy
 from plantops.policy.needs import applying, effective_risk, inputs_needed, operation_of, rule_for
-from plantops.policy.verify import Verified, status
+from plantops.policy.verified import Verified, status
 
 NO_MODEL: Final = Digest("")
 NO_COMMAND: Final = CommandId("")

@@ -8,13 +8,16 @@ from collections.abc import Iterator
 
 from plantops.events.base import is_token
 from plantops.ledger.keys import VerifyKey
+from plantops.policy.acts import is_act
 from plantops.policy.document import Compare, Condition, Either, Every, Negate, OperationRule, Policy
-from plantops.policy.rights import PROCESS_ROLES, is_pattern
+from plantops.policy.governance_soundness import MAX_SECONDS, governance_problems, pattern_problem, repeated
+from plantops.policy.needs import rule_for
+from plantops.policy.rights import PROCESS_ROLES
 from plantops.runtime.errors import SettingsError
 
 _MAX_DEPTH = 32
-# Longer spans cannot be meant, and times near the end of the calendar cannot be added up.
-_MAX_SECONDS = 366 * 86_400.0
+# Beyond 2^53 JSON readers and tables differ (RFC 8259, 6).
+_MAX_REVISION = 2**53 - 1
 
 
 def problems(policy: Policy) -> list[str]:
@@ -26,6 +29,7 @@ def problems(policy: Policy) -> list[str]:
         *_repeated(policy),
         *_operations(policy),
         *_permissives(policy),
+        *governance_problems(policy),
     ]
 
 
@@ -36,25 +40,29 @@ def _frame(policy: Policy) -> Iterator[str]:
         yield f"has the audience {policy.audience!r}: give the name of one site"
     if policy.revision < 1:
         yield "counts revisions from 1: give a positive revision"
+    if policy.revision > _MAX_REVISION:
+        yield f"has the revision {policy.revision}, which is beyond 2^53 - 1: count on from the last one"
     if policy.not_before.tzinfo is None or policy.expires.tzinfo is None:
         yield "gives times without a zone: write them in UTC, with Z"
     elif policy.not_before >= policy.expires:
         yield "expires before it begins: check not_before and expires"
     if not 0 < policy.max_age_seconds < math.inf:
         yield f"has max_age_seconds {policy.max_age_seconds}: give a positive number"
-    if not 0 <= policy.clock_skew_seconds <= _MAX_SECONDS:
+    if not 0 <= policy.clock_skew_seconds <= MAX_SECONDS:
         yield f"has clock_skew_seconds {policy.clock_skew_seconds}: give 0 or more, at most a year"
 
 
 def _roles(policy: Policy) -> Iterator[str]:
     for name, role in policy.roles.items():
         for pattern in role.operations:
-            if not is_pattern(pattern):
-                yield f"gives role {name!r} the pattern {pattern!r}: write asset.operation, either may be *"
+            if problem := pattern_problem(pattern):
+                yield f"gives role {name!r} the pattern {problem}"
 
 
 def _principals(policy: Policy) -> Iterator[str]:
-    approving = {role for rule in policy.operations.values() for role in rule.approval_roles}
+    approving = {
+        role for rule in policy.operations.values() for role in (*rule.approval_roles, *rule.escalation_roles)
+    }
     for name, principal in policy.principals.items():
         if not is_token(name):
             yield f"has the principal {name!r}: use letters, digits, '-' and '_'"
@@ -93,11 +101,16 @@ def _repeated(policy: Policy) -> Iterator[str]:
 def _operations(policy: Policy) -> Iterator[str]:
     for pattern, rule in policy.operations.items():
         parts = pattern.split(".")
-        if not is_pattern(pattern) or len(parts) != 2 or parts == ["*", "*"]:
+        if len(parts) != 2 or parts == ["*", "*"]:
             yield f"has the operation {pattern!r}: write asset.operation, asset.* or *.operation"
+        elif problem := pattern_problem(pattern):
+            yield f"has the operation {problem}"
         if rule.limits and parts[-1] == "*":
             yield f"limits arguments in {pattern!r}: name the operation that has them"
         yield from (f"in operation {pattern!r} {problem}" for problem in _rule(policy, rule))
+        yield from (f"in operation {pattern!r} {problem}" for problem in _escalation(policy, rule))
+        if len(parts) == 2:
+            yield from (f"in operation {pattern!r} {problem}" for problem in _direction(policy, rule, *parts))
 
 
 def _rule(policy: Policy, rule: OperationRule) -> Iterator[str]:
@@ -107,7 +120,7 @@ def _rule(policy: Policy, rule: OperationRule) -> Iterator[str]:
         if role not in policy.roles:
             yield f"lets the role {role!r} approve, which is not defined"
     for key in ("approval_seconds", "confirm_seconds", "execute_seconds"):
-        if not 0 < getattr(rule, key) <= _MAX_SECONDS:
+        if not 0 < getattr(rule, key) <= MAX_SECONDS:
             yield f"has {key} {getattr(rule, key)}: give a positive number, at most a year"
     for name, limit in rule.limits.items():
         bounds = (limit.low, limit.high, limit.max_change)
@@ -119,18 +132,42 @@ def _rule(policy: Policy, rule: OperationRule) -> Iterator[str]:
             yield f"has a negative max_change for {name!r}"
 
 
+def _escalation(policy: Policy, rule: OperationRule) -> Iterator[str]:
+    if rule.escalate_seconds is None and not rule.escalation_roles:
+        return
+    if rule.escalate_seconds is None or not rule.escalation_roles:
+        yield "escalates without a time or without roles: give both, or neither"
+    elif not 0 < rule.escalate_seconds < rule.approval_seconds:
+        yield f"has escalate_seconds {rule.escalate_seconds}: give more than 0, less than approval_seconds"
+    for role in rule.escalation_roles:
+        if role not in policy.roles:
+            yield f"escalates to the role {role!r}, which is not defined"
+
+
+def _direction(policy: Policy, rule: OperationRule, asset: str, operation: str) -> Iterator[str]:
+    """What only some directions may have: a fallback leads from a named normal operation to a safe one."""
+    if rule.safe_direction and is_act(operation):
+        yield "is in the safe direction: no act is"
+    if not rule.fallback:
+        return
+    if operation == "*" or is_act(operation) or rule.safe_direction:
+        yield "has a fallback: only one operation, by name, in the normal direction, has one"
+    if not is_token(rule.fallback) or is_act(rule.fallback):
+        yield f"falls back to {rule.fallback!r}: name an operation of the same asset"
+    elif not rule_for(policy, asset, rule.fallback).safe_direction:
+        # For `*.operation` only `*.fallback` is true of every asset.
+        yield f"falls back to {rule.fallback!r}, which is not in the safe direction there"
+
+
 def _permissives(policy: Policy) -> Iterator[str]:
-    counts = Counter(permissive.id for permissive in policy.permissives)
-    for name, count in counts.items():
-        if not name or count > 1:
-            yield f"has {count} permissives with the id {name!r}: give each its own"
+    yield from repeated((permissive.id for permissive in policy.permissives), "permissives")
     for permissive in policy.permissives:
         label = f"in permissive {permissive.id!r}"
         if not permissive.applies:
             yield f"{label} applies to nothing: name operations, or *"
         for pattern in permissive.applies:
-            if not is_pattern(pattern):
-                yield f"{label} applies to {pattern!r}: write asset.operation, either may be *"
+            if problem := pattern_problem(pattern):
+                yield f"{label} applies to {problem}"
         yield from (f"{label} {problem}" for problem in _condition(permissive.require, 1))
 
 

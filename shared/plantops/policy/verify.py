@@ -5,46 +5,42 @@ A verified policy stays in the hand of who verified it: when a newer one is refu
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
-from pathlib import Path
-from typing import Literal, TypeAlias
 
-import msgspec
-
-from plantops.events.base import Digest
 from plantops.ledger import dsse
-from plantops.ledger.keys import VerifyKey
-from plantops.policy.document import POLICY_TYPE, Policy, TrustRoot, decode_policy, policy_digest
+from plantops.model.load import Plant
+from plantops.policy.document import POLICY_TYPE, TrustRoot, decode_policy, policy_digest
+from plantops.policy.roots import load_root, save_root, trusted_keys
 from plantops.policy.soundness import problems
+from plantops.policy.vectors import failing
+from plantops.policy.verified import Status, Verified, status
 from plantops.runtime.errors import PolicyRejected, SettingsError, TrustError
 
-Status: TypeAlias = Literal["in_force", "expired", "not_yet"]
+__all__ = ["Status", "Verified", "load_root", "save_root", "status", "verify_policy"]
 
-
-class Verified(msgspec.Struct, frozen=True):
-    """A policy whose signatures were checked, with the digest of its payload and the exact envelope."""
-
-    policy: Policy
-    digest: Digest
-    envelope: bytes
-
-
-def status(verified: Verified, now: datetime) -> Status:
-    """Whether the policy is valid at `now`; an expired one serves the safe direction only."""
-    if now < verified.policy.not_before:
-        return "not_yet"
-    return "in_force" if now < verified.policy.expires else "expired"
+# A thief of root keys could else use up the numbers that JSON and tables can hold, and lock the owners out.
+MAX_REVISION_STEP = 1_000
 
 
 def verify_policy(
-    envelope: bytes, root: TrustRoot, *, site: str, now: datetime, in_force: Verified | None
+    envelope: bytes,
+    root: TrustRoot,
+    *,
+    site: str,
+    now: datetime,
+    in_force: Verified | None,
+    plant: Plant | None = None,
 ) -> Verified:
     """The policy in a signed envelope, which may follow `in_force`; the same one again is no error.
 
+    With the `plant` that it pins, the policy must give the decisions that its vectors demand. Who has no
+    plant, or another one, cannot judge them and decides nothing by this policy: it believes the signatures,
+    and takes also a revision upon the one before `in_force`, since who could judge may have refused that.
+
     Raises: PolicyRejected, whatever is wrong: no threshold of the root's keys, another audience, a schema
     or field that is not known, not valid at `now`, a lower revision, another content under the same
-    revision, another predecessor, or rules that contradict themselves.
+    revision, another predecessor, rules that contradict themselves, a revocation that is gone, a decision
+    vector that does not hold.
     """
     payload = _opened(envelope, root, site)
     digest = policy_digest(payload)
@@ -60,48 +56,21 @@ def verify_policy(
         raise _rejected(verified, wrong[0])
     if in_force is not None and digest == in_force.digest:
         return in_force
-    _check_order(verified, in_force)
+    _check_order(verified, in_force, plant)
+    _check_revocations(verified, in_force)
     _check_time(verified, now)
+    if plant is not None and plant.digest == policy.model:
+        failed = failing(verified, plant)
+        if failed is not None:
+            raise _rejected(verified, f"does not decide as its vector {failed.id!r} demands: {failed.text}")
     return verified
-
-
-def load_root(path: Path) -> TrustRoot:
-    """The trust root in a JSON file, as `save_root` writes it.
-
-    Raises: SettingsError when the file is missing or says anything that is not understood.
-    """
-    try:
-        root = msgspec.json.decode(path.read_bytes(), type=TrustRoot)
-    except FileNotFoundError as error:
-        raise SettingsError(f"{path} does not exist: copy the site's trust root there") from error
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read ({error.strerror}): check path and rights") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is no trust root: {error}") from error
-    _root_keys(root)
-    return root
-
-
-def save_root(root: TrustRoot, path: Path) -> None:
-    """Write the root as JSON, all or nothing. Raises: SettingsError when it is unsound or not writable."""
-    _root_keys(root)
-    data = msgspec.json.format(msgspec.json.encode(root, order="sorted"), indent=2) + b"\n"
-    draft = path.with_name(f".{path.name}.new")
-    try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _opened(envelope: bytes, root: TrustRoot, site: str) -> bytes:
     if root.site != site:
         raise PolicyRejected(f"the trust root is of site {root.site!r}, not {site!r}: install the right one")
     try:
-        trusted = _root_keys(root)
+        trusted = trusted_keys(root.policy)
         opened = dsse.open_envelope(dsse.decode(envelope), expected_type=POLICY_TYPE, trusted=trusted)
     except (TrustError, SettingsError) as error:
         raise PolicyRejected(f"the policy is not believed: {error}") from error
@@ -114,20 +83,7 @@ def _opened(envelope: bytes, root: TrustRoot, site: str) -> bytes:
     return opened.payload
 
 
-def _root_keys(root: TrustRoot) -> dict[str, VerifyKey]:
-    keys = [VerifyKey.from_base64(text) for text in root.policy.keys]
-    trusted = {key.keyid: key for key in keys}
-    if len(trusted) != len(keys):
-        raise SettingsError("the trust root names a key twice: remove one", setting="policy.keys")
-    if not 1 <= root.policy.threshold <= len(trusted):
-        raise SettingsError(
-            f"the trust root asks for {root.policy.threshold} of {len(trusted)} keys: correct one of them",
-            setting="policy.threshold",
-        )
-    return trusted
-
-
-def _check_order(new: Verified, old: Verified | None) -> None:
+def _check_order(new: Verified, old: Verified | None, plant: Plant | None) -> None:
     if old is None:
         return
     revision, standing = new.policy.revision, old.policy.revision
@@ -137,12 +93,28 @@ def _check_order(new: Verified, old: Verified | None) -> None:
         )
     if revision < standing:
         raise _rejected(new, f"is older than revision {standing} in force: sign it again as {standing + 1}")
-    if new.policy.previous != old.digest:
+    if revision - standing > MAX_REVISION_STEP:
+        raise _rejected(new, f"jumps from revision {standing}: sign it again as {standing + 1}")
+    if new.policy.previous not in _predecessors(old, plant):
         raise _rejected(
             new,
             f"follows {new.policy.previous[:12] or 'nothing'}, in force is {old.digest[:12]}:"
             " write it upon the policy in force",
         )
+
+
+def _predecessors(old: Verified, plant: Plant | None) -> tuple[str, ...]:
+    """What the next one may name: also the one before, where nobody here could run the vectors of `old`."""
+    is_judged = not old.policy.vectors or (plant is not None and plant.digest == old.policy.model)
+    return (old.digest,) if is_judged else (old.digest, old.policy.previous)
+
+
+def _check_revocations(new: Verified, old: Verified | None) -> None:
+    """A key that was taken away stays away: what it said until then is read by the newest policy's word."""
+    kept = {each.key for each in new.policy.revoked}
+    for each in old.policy.revoked if old is not None else ():
+        if each.key not in kept:
+            raise _rejected(new, f"no longer revokes the key {each.key!r}: keep it under revoked")
 
 
 def _check_time(new: Verified, now: datetime) -> None:
