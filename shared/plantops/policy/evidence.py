@@ -15,10 +15,9 @@ from plantops.events.base import encode_json
 from plantops.events.command_parts import RISKS, Approval, Intent, Permit, Risk, command_id
 from plantops.model.load import Plant
 from plantops.policy.acts import UNDO
-from plantops.policy.document import OperationRule
+from plantops.policy.document import OperationRule, Policy
 from plantops.policy.keyring import Keyring
 from plantops.policy.needs import effective_risk, rule_for
-from plantops.policy.rights import persons_of
 from plantops.runtime.errors import TrustError
 
 _NOBODY: Final = "nobody's signature stands behind the permit"
@@ -87,17 +86,16 @@ def _confirmation_problem(
 def _approvals_problem(permit: Permit, keyring: Keyring, rule: OperationRule, late: datetime) -> str:
     policy = keyring.policy
     needed, roles = max(1, rule.approvals), {*rule.approval_roles, *rule.escalation_roles}
-    askers = persons_of(policy, permit.actor, permit.on_behalf_of)
+    askers = {_person(policy, name) for name in (permit.actor, *permit.on_behalf_of)}
     approved: set[str] = set()
     decisions: set[str] = set()
     for text in permit.approvals:
         approval, name = keyring.open_approval(text.encode())
         if problem := _approval_problem(permit, approval, late):
             return f"the approval of {name} {problem}"
-        principal = policy.principals[name]
-        if not roles.intersection(principal.roles):
+        if not roles.intersection(policy.principals[name].roles):
             return f"{name} has none of the roles that may approve"
-        person = principal.person or name
+        person = _person(policy, name)
         if person in askers:
             return f"{name} asked for it and cannot approve it"
         approved.add(person)
@@ -115,3 +113,8 @@ def _approval_problem(permit: Permit, approval: Approval, late: datetime) -> str
     if (approval.site, approval.command, approval.intent) != (permit.site, permit.command, permit.intent):
         return "is for another command or other words"
     return "has run out" if approval.expires_at < late else ""
+
+
+def _person(policy: Policy, name: str) -> str:
+    principal = policy.principals.get(name)
+    return principal.person or name if principal else name
