@@ -12,10 +12,11 @@ import pytest
 
 from plantops.audit.export import export
 from plantops.audit.notary_process import NotaryProcess
+from plantops.audit.offline import verify_folder
 from plantops.audit.records import read_records
 from plantops.audit.specs import auditor_spec, notary_spec
 from plantops.audit.trust import trust_of
-from plantops.audit.verify import verify_folder, verify_online
+from plantops.audit.verify import verify_online
 from plantops.events.base import SiteName
 from plantops.flow.auditing import Auditor
 from plantops.flow.context import Context

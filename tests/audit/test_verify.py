@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from plantops.audit.export import export
+from plantops.audit.offline import verify_folder
 from plantops.audit.records import read_records
 from plantops.audit.report import render_export, render_online
 from plantops.audit.trust import AuditTrust, load_trust, save_trust, trust_of
-from plantops.audit.verify import OnlineReport, verify_folder, verify_online
+from plantops.audit.verify import OnlineReport, verify_online
 from plantops.events.base import from_nanoseconds
 from plantops.flow.bus import Stored
 from plantops.flow.memory import EPOCH_NS

@@ -12,7 +12,7 @@ from plantops.flow.patterns import covers, overlaps
 from plantops.flow.streams import StreamSettings, StreamSpec, differences, snapshots, streams
 
 TABLE = {stream.name: stream for stream in streams()}
-FOREVER = {"DEFINITIONS", "POLICY", "AUDIT", "CHECKPOINTS"}
+FOREVER = {"DEFINITIONS", "POLICY", "AUDIT", "CHECKPOINTS", "COSIGNATURES"}
 
 
 def test_every_subject_builder_has_its_stream() -> None:
@@ -26,6 +26,7 @@ def test_every_subject_builder_has_its_stream() -> None:
         "POLICY": subjects.policy("demo"),
         "AUDIT": subjects.audit("demo", "gate"),
         "CHECKPOINTS": subjects.checkpoint("demo"),
+        "COSIGNATURES": subjects.cosignature("demo", "witness"),
         "TIMERS": subjects.timer("demo", "gate"),
         "DEAD": subjects.dead("gate"),
     }

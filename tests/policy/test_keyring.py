@@ -47,6 +47,8 @@ RIGHT = {
     "timer.fired": ("clock", "timer.demo.gate"),
     "checkpoint.signed": ("notary", "checkpoint.demo"),
     "checkpoint.refused": ("notary", "checkpoint.demo"),
+    "checkpoint.cosigned": ("witness", "cosignature.demo.witness"),
+    "checkpoint.disputed": ("witness", "dispute.demo.witness"),
 }
 for _type in EVENT_TYPES:
     if _type.startswith("command.") and _type not in RIGHT:

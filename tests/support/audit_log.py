@@ -22,6 +22,7 @@ def audit_broker() -> MemoryBroker:
     broker = MemoryBroker()
     broker.add_stream("AUDIT", ["audit.*.*"])
     broker.add_stream("CHECKPOINTS", ["checkpoint.*"])
+    broker.add_stream("COSIGNATURES", ["cosignature.*.*", "dispute.*.*"], max_per_subject=1)
     return broker
 
 

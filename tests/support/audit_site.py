@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from plantops.audit.notary_process import NotaryProcess
+from plantops.audit.witness_process import WitnessProcess
 from plantops.events import decode
 from plantops.events.base import SiteName
 from plantops.events.envelope import Message
@@ -36,6 +37,9 @@ def audit_policy(*names: str) -> Policy:
     }
     principals["notary"] = Principal(
         kind="process", roles=("notary",), keys=(key("notary").public.to_base64(),)
+    )
+    principals["witness"] = Principal(
+        kind="process", roles=("witness",), keys=(key("witness").public.to_base64(),)
     )
     return msgspec.structs.replace(POLICY, principals=principals)
 
@@ -87,6 +91,19 @@ class AuditSite:
             now=lambda: AT,
         )
         return NotaryProcess(context, poll_seconds=0.01)
+
+    def witness(self, name: str = "witness") -> WitnessProcess:
+        context = Context(
+            site=SiteName(SITE),
+            name="witness",
+            bus=self.broker.bus(name),
+            signer=Signer("witness", key("witness")),
+            in_force=self.policy,
+            plant=PLANT,
+            state=self.folder / name,
+            now=lambda: AT,
+        )
+        return WitnessProcess(context, poll_seconds=0.01)
 
     def write(self, count: int) -> None:
         if messages := self.writers.make(count):

@@ -18,7 +18,7 @@ from plantops.events.subjects import checkpoint as checkpoint_subject
 from plantops.flow.bus import Bus, Stored
 from plantops.ledger import checkpoint, note
 from plantops.ledger.checkpoint import Checkpoint
-from plantops.ledger.keys import VerifyKey
+from plantops.ledger.keys import RevokedKey, VerifyKey
 from plantops.ledger.note import NoteKey
 from plantops.runtime.errors import IntegrityError, MalformedEnvelope, TrustError, UntrustedKey
 
@@ -43,14 +43,22 @@ def open_checkpoint(signed: bytes, site: str, keys: Sequence[VerifyKey]) -> Chec
     """
     if not keys:
         raise UntrustedKey(f"no key of a notary of {site!r} is known: give one to a process in the policy")
+    signer = keys[0]
     for number, key in enumerate(keys, 1):
         try:
             text = note.open_note(signed, NoteKey(key_name(site), key))
+            signer = key
             break
         except UntrustedKey:
             if number == len(keys):
                 raise
     found = checkpoint.parse(text)
+    if isinstance(signer, RevokedKey) and found.size > signer.until:
+        raise UntrustedKey(
+            f"the checkpoint over {found.size} records is signed with key {signer.keyid}, which was revoked "
+            f"when the log had {signer.until}",
+            keyids=(signer.keyid,),
+        )
     name, _, log_id = found.origin.rpartition("/")
     if name != key_name(site) or _LOG_ID.fullmatch(log_id) is None:
         raise MalformedEnvelope(f"the checkpoint is of {found.origin!r}, no log of site {site!r}")

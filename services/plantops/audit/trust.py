@@ -6,32 +6,49 @@ from pathlib import Path
 
 import msgspec
 
-from plantops.audit.specs import notary_keys, writers_of
+from plantops.audit.specs import key_of, notary_keys, revoked_by, witness_keys, writers_of
 from plantops.ledger.keys import VerifyKey
+from plantops.ledger.note import Kind, NoteKey
 from plantops.ledger.record import Trusted
+from plantops.ledger.witnesses import WitnessPolicy
 from plantops.policy.document import Policy
 from plantops.runtime.errors import SettingsError
 
 
 class AuditTrust(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The public keys of a site's audit, Base64, as JSON: `notaries`, and `writers` by name."""
+    """The public keys of a site's audit, as JSON: `notaries`, and `writers` by name, in Base64; `witnesses`
+    as verifier keys (C2SP signed-note), of whom `quorum` must have cosigned a checkpoint. `revoked` names
+    keys of `notaries` and `writers` whose word covers the first so many records only.
+    """
 
     site: str
     notaries: tuple[str, ...]
     writers: dict[str, tuple[str, ...]]
+    witnesses: tuple[str, ...] = ()
+    quorum: int = 0
+    revoked: dict[str, int] = {}
 
     @property
     def notary_keys(self) -> tuple[VerifyKey, ...]:
         """Raises: SettingsError when one is no key."""
-        return tuple(map(VerifyKey.from_base64, self.notaries))
+        return tuple(key_of(text, self.revoked) for text in self.notaries)
 
     @property
     def trusted(self) -> Trusted:
         """Raises: SettingsError when one is no key."""
         return {
-            name: {key.keyid: key for key in map(VerifyKey.from_base64, keys)}
+            name: {key.keyid: key for key in (key_of(text, self.revoked) for text in keys)}
             for name, keys in self.writers.items()
         }
+
+    @property
+    def witness_policy(self) -> WitnessPolicy:
+        """Raises: SettingsError when one is no verifier key of a witness."""
+        keys = tuple(map(NoteKey.from_vkey, self.witnesses))
+        wrong = [key.name for key in keys if key.kind is not Kind.COSIGNATURE]
+        if wrong:
+            raise SettingsError(f"{wrong} are keys that sign notes, no witnesses' keys (type 4)")
+        return WitnessPolicy.of(keys, self.quorum)
 
 
 def trust_of(*policies: Policy) -> AuditTrust:
@@ -49,6 +66,8 @@ def trust_of(*policies: Policy) -> AuditTrust:
             name: tuple(key.to_base64() for key in keys.values())
             for name, keys in writers_of(*policies).items()
         },
+        witnesses=tuple(key.to_vkey() for key in witness_keys(*policies)),
+        revoked=revoked_by(*policies),
     )
 
 

@@ -10,17 +10,16 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from plantops.audit.checkpoints import STREAM, key_name, open_checkpoint, read_noted
+from plantops.audit.checkpoints import STREAM, open_checkpoint, read_noted
 from plantops.audit.signatures import Believer, writer_on
 from plantops.audit.trust import AuditTrust
 from plantops.events.base import from_nanoseconds
 from plantops.events.subjects import checkpoint as checkpoint_subject
 from plantops.flow.bus import Bus, Stored
-from plantops.ledger import highwater, tiles, verify
+from plantops.ledger import highwater
 from plantops.ledger.checkpoint import Checkpoint
 from plantops.ledger.finding import Finding, FindingKind
 from plantops.ledger.keys import VerifyKey
-from plantops.ledger.note import NoteKey
 from plantops.ledger.record import RecordChecker, Trusted
 from plantops.ledger.tree import EMPTY_ROOT, Tree, leaf_hash
 from plantops.runtime.errors import IntegrityError, TrustError
@@ -259,17 +258,3 @@ def _follows(before: Checkpoint, found: Checkpoint) -> Finding | None:
         detail = f"a checkpoint over {found.size} records follows one over {before.size}"
         return Finding(FindingKind.SHRUNK, found.size, "", detail)
     return None
-
-
-def verify_folder(folder: Path, trust: AuditTrust) -> verify.Report:
-    """Verify an export with the caller's own trust. Raises: IntegrityError, SettingsError."""
-    name, keys = key_name(trust.site), trust.notary_keys
-    signed = tiles.read_file(folder / tiles.CHECKPOINT_FILE) or b""
-    origin, chosen = "", keys[0]
-    for key in keys:
-        try:
-            origin = open_checkpoint(signed, trust.site, [key]).origin
-        except TrustError:
-            continue  # told below, as a finding about the checkpoint
-        chosen = key
-    return verify.verify_export(folder, log_key=NoteKey(name, chosen), writers=trust.trusted, origin=origin)

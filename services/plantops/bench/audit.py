@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from plantops.audit.export import export
+from plantops.audit.offline import verify_folder
 from plantops.audit.trust import AuditTrust, trust_of
-from plantops.audit.verify import OnlineReport, verify_folder, verify_online
+from plantops.audit.verify import OnlineReport, verify_online
 from plantops.bench.ceilings import nats_ceilings
 from plantops.bench.figures import Bench, Figure, Load, Tell, figure
 from plantops.bench.ground import Ground, ground

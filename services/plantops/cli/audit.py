@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from plantops.audit.offline import verify_folder
 from plantops.audit.records import read_records
 from plantops.audit.trust import load_trust, save_trust
-from plantops.audit.verify import verify_folder
 from plantops.cli.output import DEMO_FOLDER, Folder, Json, Voice, out, print_json, safe, table
 from plantops.cli.proofs import auditor, export_site, site_trust, tell_offline, tell_online, verify_site
 from plantops.cli.session import run

@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from plantops.audit.export import export
+from plantops.audit.offline import verify_folder
 from plantops.audit.trust import AuditTrust, trust_of
-from plantops.audit.verify import OnlineReport, verify_folder, verify_online
+from plantops.audit.verify import OnlineReport, verify_online
 from plantops.cli.output import Voice, err, safe
 from plantops.deployment.broker import connect
 from plantops.deployment.place import Place

@@ -17,7 +17,7 @@ from plantops.archive.specs import (
     replayer_audit_spec,
     replayer_spec,
 )
-from plantops.audit.specs import auditor_spec, notary_spec
+from plantops.audit.specs import WITNESS, auditor_spec, notary_spec, witness_spec
 from plantops.deployment.folder import SiteFolder
 from plantops.deployment.site import Site
 from plantops.flow.accounts import Plant as Logins
@@ -38,6 +38,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "twin": (),
     "timer": ("timer",),
     "notary": ("notary",),
+    WITNESS: ("witness",),
     "auditor": (),
     ARCHIVE: (),
     ARCHIVE_AUDIT: (),
@@ -51,6 +52,7 @@ def process_specs(site: str, sources: Sequence[str]) -> tuple[ProcessSpec, ...]:
     """All processes, in the order in which they start; then those that only people run."""
     return (
         notary_spec(site),
+        witness_spec(site),
         twin_spec(site),
         gate_spec(site),
         timer_spec(site),

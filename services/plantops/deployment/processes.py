@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from plantops.adapters.host.process import process_name
 from plantops.archive.specs import ARCHIVE
+from plantops.audit.specs import WITNESS
 from plantops.deployment.place import Place
 
 
@@ -11,6 +12,7 @@ def process_names(site: Place) -> tuple[str, ...]:
     """All processes that run, in the order in which they start."""
     return (
         "notary",
+        WITNESS,
         "twin",
         "gate",
         "timer",

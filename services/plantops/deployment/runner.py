@@ -20,6 +20,8 @@ from plantops.adapters.host.rules import PolicyRules
 from plantops.adapters.host.source_host import SourceHost
 from plantops.archive.specs import ARCHIVE, ARCHIVE_AUDIT
 from plantops.audit.notary_process import NotaryProcess
+from plantops.audit.specs import NOTARY, WITNESS
+from plantops.audit.witness_process import run_witness
 from plantops.deployment.broker import connect
 from plantops.deployment.policies import moment_for, read_envelope
 from plantops.deployment.processes import process_names
@@ -133,7 +135,8 @@ class Runner:
             "twin": lambda: run_twin(context),
             "gate": lambda: run_gate(context, standing_root(folder)),
             "timer": lambda: run_timer(context),
-            "notary": lambda: self._notary(context),
+            NOTARY: lambda: self._with_policy_file(NotaryProcess(context).run(), context),
+            WITNESS: lambda: self._with_policy_file(run_witness(context), context),
             ARCHIVE: lambda: self._archive(context),
         }
         if name not in works:
@@ -151,10 +154,11 @@ class Runner:
         in_force = InForce(standing_root(folder), site.name, plant=site.plant)
         if name == "gate" or name.startswith("adapter-"):
             in_force.highwater = HighWater.load(state / HIGHWATER_FILE)
-        bus = await connect(site, name, NKey.load(identity.login), on_fatal=self._fatal)
+        open_bus = partial(connect, site, name, NKey.load(identity.login), on_fatal=self._fatal)
+        bus = await open_bus()
         self._buses[name] = bus
-        if name == "notary":
-            # The audit account does not see the plant's streams: the notary reads the envelope's file.
+        if name in (NOTARY, WITNESS):
+            # The audit account does not see the plant's streams: these read the envelope's file.
             envelope = read_envelope(folder)
             in_force.offer(envelope, moment_for(envelope, datetime.now(UTC)))
         else:
@@ -173,6 +177,7 @@ class Runner:
             state=state,
             auditor=auditor,
             ready=partial(self._ready.add, name),
+            connect=open_bus,
         )
 
     async def _archive(self, context: Context) -> None:
@@ -187,9 +192,9 @@ class Runner:
         finally:
             await audit.close()
 
-    async def _notary(self, context: Context) -> None:
+    async def _with_policy_file(self, work: Coroutine[Any, Any, None], context: Context) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(NotaryProcess(context).run())
+            group.create_task(work)
             group.create_task(_follow_file(self.site, context.in_force))
 
     def _fatal(self, error: BrokerError) -> None:
@@ -238,7 +243,7 @@ class Runner:
 
 
 async def _follow_file(site: Site, in_force: InForce) -> None:
-    """The audit account does not see the plant's streams: the notary follows the envelope's file."""
+    """The audit account does not see the plant's streams: notary and witness follow the envelope's file."""
     told = ""
     while True:
         await asyncio.sleep(1.0)

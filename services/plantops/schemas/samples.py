@@ -11,6 +11,7 @@ from typing import Final
 from msgspec import structs
 
 from plantops.audit.checkpoints import key_name
+from plantops.audit.specs import witness_name
 from plantops.events import Event, subjects
 from plantops.events import command_parts as parts
 from plantops.events import commands as c
@@ -27,6 +28,7 @@ from plantops.events.base import (
 from plantops.events.frames import Sample, pack
 from plantops.ledger import dsse
 from plantops.ledger.checkpoint import Checkpoint, sign
+from plantops.ledger.cosignature import cosign
 from plantops.ledger.tree import leaf_hash
 from plantops.policy.document import policy_digest
 from plantops.policy.judge import decision_digest
@@ -339,6 +341,26 @@ def _from_the_machinery() -> Iterator[Said]:
         site=SITE, kind="stream_gap", detail="positions 4 to 6 are missing", index=4, note=note
     )
     yield Said(refused, "notary", subjects.checkpoint(SITE))
+    witness = witness_name(SITE, "witness")
+    cosigned = o.CheckpointCosigned(
+        site=SITE,
+        witness=witness,
+        size=1,
+        root=root.hex(),
+        note=cosign(note.encode(), witness, KEYS["witness"], int(NOW.timestamp())).decode(),
+        at=NOW,
+    )
+    yield Said(cosigned, "witness", subjects.cosignature(SITE, "witness"))
+    disputed = o.CheckpointDisputed(
+        site=SITE,
+        witness=witness,
+        kind="shrunk",
+        detail="AUDIT shrank from 7 to 1 records",
+        size=7,
+        root=root.hex(),
+        note=note,
+    )
+    yield Said(disputed, "witness", subjects.dispute(SITE, "witness"))
     buried = o.MessageBuried(
         process="twin",
         stream="TAGS",

@@ -55,6 +55,8 @@ AnyEvent: TypeAlias = (
     | operations.TimerFired
     | operations.CheckpointSigned
     | operations.CheckpointRefused
+    | operations.CheckpointCosigned
+    | operations.CheckpointDisputed
     | operations.MessageBuried
 )
 """Every event with a JSON form. Tag frames have their own encoding (`events.frames`)."""

@@ -78,6 +78,16 @@ def checkpoint(site: str) -> str:
     return _join("checkpoint", site)
 
 
+def cosignature(site: str, witness: str) -> str:
+    """The last cosigned checkpoint of one witness, stream COSIGNATURES."""
+    return _join("cosignature", site, witness)
+
+
+def dispute(site: str, witness: str) -> str:
+    """What one witness will not cosign, stream COSIGNATURES."""
+    return _join("dispute", site, witness)
+
+
 def timer(site: str, owner: str) -> str:
     """Fired timers of one owner, stream TIMERS."""
     return _join("timer", site, owner)

@@ -54,6 +54,8 @@ _NO_STREAM_MAY_TAKE: Final = (
     "head.>",
     "audit.>",
     "checkpoint.>",
+    "cosignature.>",
+    "dispute.>",
     "$JS.>",
     "$SYS.>",
     "_INBOX.>",

@@ -136,6 +136,8 @@ def streams(settings: StreamSettings = DEFAULTS) -> tuple[StreamSpec, ...]:
         plant("DEAD", "dead.*", max_age=_QUARTER, max_bytes=1024**3),
         plant("AUDIT", "audit.*.*", account="AUDIT", **forever),
         plant("CHECKPOINTS", "checkpoint.*", account="AUDIT", **forever),
+        # A later cosignature covers what an earlier one did.
+        plant("COSIGNATURES", "cosignature.*.*", "dispute.*.*", account="AUDIT", keeps_last=True, **forever),
     )
 
 

@@ -12,6 +12,7 @@ class FindingKind(StrEnum):
     MALFORMED = "malformed"  # not an audit record as `seal_record` writes it
     BAD_SIGNATURE = "bad_signature"  # changed after signing, signed for another type, or not signed
     UNTRUSTED_SIGNER = "untrusted_signer"  # signed by a key that may not write for this writer
+    REVOKED_SIGNER = "revoked_signer"  # signed by a key after its word had ended
     WRITER_MISMATCH = "writer_mismatch"  # came on the subject of another writer
     SEQUENCE_GAP = "sequence_gap"  # records of this writer are missing before this one
     SEQUENCE_REPEAT = "sequence_repeat"  # an older record of this writer, again or late
@@ -26,6 +27,7 @@ class FindingKind(StrEnum):
     TILE_DAMAGED = "tile_damaged"
     CHECKPOINT_MISSING = "checkpoint_missing"
     CHECKPOINT_INVALID = "checkpoint_invalid"
+    NOT_COSIGNED = "not_cosigned"  # too few of the trusted witnesses signed the checkpoint
     ROOT_MISMATCH = "root_mismatch"  # the entries as they are do not give the signed root
     UNEXPECTED_FILE = "unexpected_file"  # the signed size has no place for this file
     # One log compared with what was seen of it before

@@ -24,7 +24,7 @@ def compare(remembered: Checkpoint, new: Checkpoint, proof: Sequence[bytes] = ()
 
     None means that `new` may be remembered in its place. Without a proof, only an equal size can pass.
     """
-    finding = _compare_sizes(remembered, new)
+    finding = compare_sizes(remembered, new)
     if finding is not None or remembered.size == new.size:
         return finding
     if verify_consistency(remembered.size, remembered.root, new.size, new.root, proof):
@@ -34,7 +34,7 @@ def compare(remembered: Checkpoint, new: Checkpoint, proof: Sequence[bytes] = ()
 
 def compare_rebuilt(remembered: Checkpoint, new: Checkpoint, leaves: Iterable[bytes]) -> Finding | None:
     """As `compare`, from the leaf hashes of `new` in order instead of a proof; reads each once."""
-    finding = _compare_sizes(remembered, new)
+    finding = compare_sizes(remembered, new)
     if finding is not None:
         return finding
     tree = Tree()
@@ -58,10 +58,19 @@ def remember(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         IntegrityError: it cannot be written; then the new checkpoint must not be relied on.
     """
+    replace_file(path, msgspec.json.encode(checkpoint))
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write and sync a file; after a crash it is the old or the new one, whole.
+
+    Raises:
+        IntegrityError: it cannot be written.
+    """
     fresh = path.with_name(f".{path.name}.new")
     try:
         with fresh.open("wb") as file:
-            file.write(msgspec.json.encode(checkpoint))
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
@@ -71,9 +80,7 @@ def remember(path: Path, checkpoint: Checkpoint) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        raise IntegrityError(
-            f"cannot remember the checkpoint in {path}: {error.strerror}", path=str(path)
-        ) from error
+        raise IntegrityError(f"cannot write {path}: {error.strerror}", path=str(path)) from error
 
 
 def recall(path: Path) -> Checkpoint | None:
@@ -100,7 +107,8 @@ def _damaged(path: Path) -> IntegrityError:
     return IntegrityError(message, path=str(path))
 
 
-def _compare_sizes(remembered: Checkpoint, new: Checkpoint) -> Finding | None:
+def compare_sizes(remembered: Checkpoint, new: Checkpoint) -> Finding | None:
+    """What is wrong already without any proof: another log, a smaller one, another root for the same size."""
     if remembered.origin != new.origin:
         detail = (
             f"log {new.origin!r} stands where {remembered.origin!r} was: it was replaced or created again"

@@ -68,6 +68,29 @@ class VerifyKey:
         return f"VerifyKey({self.to_base64()!r})"
 
 
+class RevokedKey(VerifyKey):
+    """A key whose word counts for the first `until` entries of the log only.
+
+    It equals neither the key itself nor one that was revoked at another size.
+    """
+
+    __slots__ = ("until",)
+
+    def __init__(self, raw: bytes, until: int) -> None:
+        """Raises SettingsError as `VerifyKey`."""
+        super().__init__(raw)
+        self.until: Final = until
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RevokedKey) and (self.raw, self.until) == (other.raw, other.until)
+
+    def __hash__(self) -> int:
+        return hash((self.raw, self.until))
+
+    def __repr__(self) -> str:
+        return f"RevokedKey({self.to_base64()!r}, {self.until})"
+
+
 class SigningKey:
     """A private key; neither `repr` nor pickling gives it away, and only `save` writes it down."""
 

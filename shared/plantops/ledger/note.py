@@ -1,8 +1,12 @@
-"""Signed notes with Ed25519 signatures (C2SP signed-note): readable text, then one line per signer."""
+"""Signed notes with Ed25519 signatures (C2SP signed-note): readable text, then one line per signer.
+
+A signer's line is of one of two kinds: over the text as it is, or a timed cosignature (`cosignature`).
+"""
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final, Self
+from enum import Enum
+from typing import Final, NamedTuple, Self
 
 from plantops.ledger import strict_base64
 from plantops.ledger.keys import SigningKey, VerifyKey
@@ -10,17 +14,32 @@ from plantops.runtime.errors import MalformedEnvelope, SettingsError, SignatureI
 
 MAX_NOTE_BYTES: Final = 64 * 1024
 MAX_SIGNATURES: Final = 100
-_ED25519: Final = b"\x01"  # signature type 0x01 (signed-note, "Signature types")
 _HASH_BYTES: Final = 4
 _LINE_START: Final = "\u2014 "
 
 
+class Kind(Enum):
+    """What a line signs (signed-note, "Signature types"); part of what the key hash covers."""
+
+    TEXT = b"\x01"
+    COSIGNATURE = b"\x04"
+
+
+class Line(NamedTuple):
+    """One signature line, taken apart and unverified."""
+
+    name: str
+    key_hash: bytes
+    signature: bytes
+
+
 @dataclass(frozen=True)
 class NoteKey:
-    """A signer's public key under its name; the name is part of what the 4-byte key hash covers."""
+    """A signer's public key under its name; name and kind are part of what the 4-byte key hash covers."""
 
     name: str
     key: VerifyKey
+    kind: Kind = Kind.TEXT
 
     def __post_init__(self) -> None:
         """Raises SettingsError when the name is empty or holds white space or a plus sign."""
@@ -31,12 +50,12 @@ class NoteKey:
 
     @property
     def key_hash(self) -> bytes:
-        named = self.name.encode() + b"\n" + _ED25519 + self.key.raw
+        named = self.name.encode() + b"\n" + self.kind.value + self.key.raw
         return hashlib.sha256(named).digest()[:_HASH_BYTES]
 
     def to_vkey(self) -> str:
         """Write "<name>+<hex key hash>+<base64 of type and key>" (signed-note, "Verifier keys")."""
-        return f"{self.name}+{self.key_hash.hex()}+{strict_base64.encode(_ED25519 + self.key.raw)}"
+        return f"{self.name}+{self.key_hash.hex()}+{strict_base64.encode(self.kind.value + self.key.raw)}"
 
     @classmethod
     def from_vkey(cls, text: str) -> Self:
@@ -52,21 +71,16 @@ class NoteKey:
             raw = strict_base64.decode(encoded)
         except ValueError as error:
             raise SettingsError(f"{text!r} is not a verifier key '<name>+<hash>+<base64 key>'") from error
-        if raw[:1] != _ED25519:
-            raise SettingsError(f"verifier key {text!r} is not an Ed25519 key (type 1)")
-        found = cls(name, VerifyKey(raw[1:]))
+        try:
+            kind = Kind(raw[:1])
+        except ValueError as error:
+            raise SettingsError(f"verifier key {text!r} is not an Ed25519 key (type 1 or 4)") from error
+        found = cls(name, VerifyKey(raw[1:]), kind)
         if found.key_hash.hex() != key_hash:
             raise SettingsError(
                 f"verifier key {text!r} is mistyped: its hash should be {found.key_hash.hex()}"
             )
         return found
-
-
-@dataclass(frozen=True)
-class _Line:
-    name: str
-    key_hash: bytes
-    signature: bytes
 
 
 def sign(text: str, name: str, key: SigningKey) -> bytes:
@@ -85,8 +99,22 @@ def add_signature(note: bytes, name: str, key: SigningKey) -> bytes:
     Raises:
         MalformedEnvelope: not a note.
     """
-    text, _lines = _parse(note)
+    text, _lines = parse(note)
     return note + _signature_line(text, name, key).encode()
+
+
+def add_line(note: bytes, line: Line) -> bytes:
+    """Add a line that was signed elsewhere; one that is there already is not repeated.
+
+    Raises:
+        MalformedEnvelope: not a note, or more lines than a reader takes.
+    """
+    _text, lines = parse(note)
+    if line in lines:
+        return note
+    if len(lines) >= MAX_SIGNATURES:
+        raise MalformedEnvelope(f"the note has {len(lines)} signatures, the limit is {MAX_SIGNATURES}")
+    return note + _written(line).encode()
 
 
 def open_note(note: bytes, key: NoteKey) -> str:
@@ -97,7 +125,9 @@ def open_note(note: bytes, key: NoteKey) -> str:
         UntrustedKey: no line by this key.
         SignatureInvalid: a line by this key does not fit the text.
     """
-    text, lines = _parse(note)
+    if key.kind is not Kind.TEXT:
+        raise UntrustedKey(f"{key.name!r} is the key of a witness: it does not sign for the log")
+    text, lines = parse(note)
     own = [line for line in lines if (line.name, line.key_hash) == (key.name, key.key_hash)]
     if not own:
         names = tuple(line.name for line in lines)
@@ -111,12 +141,19 @@ def open_note(note: bytes, key: NoteKey) -> str:
 
 
 def _signature_line(text: str, name: str, key: SigningKey) -> str:
-    signer = NoteKey(name, key.public)
-    blob = strict_base64.encode(signer.key_hash + key.sign(text.encode()))
-    return f"{_LINE_START}{name} {blob}\n"
+    return _written(Line(name, NoteKey(name, key.public).key_hash, key.sign(text.encode())))
 
 
-def _parse(note: bytes) -> tuple[str, tuple[_Line, ...]]:
+def _written(line: Line) -> str:
+    return f"{_LINE_START}{line.name} {strict_base64.encode(line.key_hash + line.signature)}\n"
+
+
+def parse(note: bytes) -> tuple[str, tuple[Line, ...]]:
+    """Text and lines, unverified.
+
+    Raises:
+        MalformedEnvelope: not a note.
+    """
     if len(note) > MAX_NOTE_BYTES:
         raise MalformedEnvelope(f"the note has {len(note)} bytes, the limit is {MAX_NOTE_BYTES}")
     try:
@@ -134,7 +171,7 @@ def _parse(note: bytes) -> tuple[str, tuple[_Line, ...]]:
     return text, tuple(_parse_line(line) for line in lines)
 
 
-def _parse_line(line: str) -> _Line:
+def _parse_line(line: str) -> Line:
     name, separator, encoded = line.removeprefix(_LINE_START).partition(" ")
     try:
         blob = strict_base64.decode(encoded)
@@ -142,7 +179,7 @@ def _parse_line(line: str) -> _Line:
         raise MalformedEnvelope(f"signature line {line!r} is not '\u2014 <name> <base64>'") from error
     if not line.startswith(_LINE_START) or not separator or not _is_name(name) or len(blob) <= _HASH_BYTES:
         raise MalformedEnvelope(f"signature line {line!r} is not '\u2014 <name> <base64>'")
-    return _Line(name, blob[:_HASH_BYTES], blob[_HASH_BYTES:])
+    return Line(name, blob[:_HASH_BYTES], blob[_HASH_BYTES:])
 
 
 def _check_text(text: str) -> None:

@@ -11,9 +11,9 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from plantops.ledger import dsse
+from plantops.ledger import dsse, strict_base64
 from plantops.ledger.finding import Finding, FindingKind
-from plantops.ledger.keys import SigningKey, VerifyKey
+from plantops.ledger.keys import RevokedKey, SigningKey, VerifyKey
 from plantops.runtime.errors import MalformedEnvelope, SignatureInvalid, UntrustedKey
 
 RECORD_TYPE: Final = "application/vnd.plantops.audit.record.v1+json"
@@ -56,6 +56,15 @@ class Head(NamedTuple):
 BEGINNING: Final = Head()
 
 
+class Link(NamedTuple):
+    """A believed record's place in its writer's chain; `hash` names its stored bytes, as `stored_hash`."""
+
+    writer: str
+    sequence: int
+    previous: str
+    hash: str
+
+
 class RecordChecker:
     """Checks records one by one, in stream order; memory grows with the trusted writers only.
 
@@ -81,6 +90,12 @@ class RecordChecker:
         self, index: int, subject_writer: str | None, stored: bytes, record: AuditRecord | Finding
     ) -> tuple[Finding, ...]:
         """As `check`, with what `believe` said of these bytes (it may have been asked elsewhere)."""
+        return self.place_link(index, subject_writer, linked(record, stored))
+
+    def place_link(
+        self, index: int, subject_writer: str | None, record: Link | Finding
+    ) -> tuple[Finding, ...]:
+        """As `place`, where the bytes themselves stayed elsewhere."""
         findings: list[Finding] = []
         if index != self.next_index:
             findings.append(_stream_gap(index, self.next_index, subject_writer or ""))
@@ -90,10 +105,10 @@ class RecordChecker:
         if subject_writer is not None and subject_writer != record.writer:
             detail = f"record of {record.writer!r} came on the subject of {subject_writer!r}"
             findings.append(Finding(FindingKind.WRITER_MISMATCH, index, record.writer, detail))
-        findings.extend(self._follow(index, record, stored))
+        findings.extend(self._follow(index, record))
         return tuple(findings)
 
-    def _follow(self, index: int, record: AuditRecord, stored: bytes) -> Iterator[Finding]:
+    def _follow(self, index: int, record: Link) -> Iterator[Finding]:
         head = self.heads.get(record.writer, BEGINNING)
         name = f"record {index}, number {record.sequence} of {record.writer!r}"
         if record.sequence <= head.sequence:
@@ -108,11 +123,29 @@ class RecordChecker:
                 f"{name}, does not follow the bytes of number {head.sequence}: one of the two was replaced"
             )
             yield Finding(FindingKind.CHAIN_BROKEN, index, record.writer, detail)
-        self.heads[record.writer] = Head(record.sequence, stored_hash(stored))
+        self.heads[record.writer] = Head(record.sequence, record.hash)
+
+
+def linked(record: AuditRecord | Finding, stored: bytes) -> Link | Finding:
+    """What a checker needs of a record that `believe` read from these bytes."""
+    if isinstance(record, Finding):
+        return record
+    return Link(record.writer, record.sequence, record.previous, stored_hash(stored))
 
 
 def believe(index: int, subject_writer: str | None, stored: bytes, trusted: Trusted) -> AuditRecord | Finding:
     """The record in these bytes, or why it cannot be believed; depends on nothing that came before."""
+    found = _believe_exact(stored, trusted)
+    if found is None:
+        return _believe_slowly(index, subject_writer, stored, trusted)
+    record, key = found
+    return _too_late(index, record, key) or record
+
+
+def _believe_slowly(
+    index: int, subject_writer: str | None, stored: bytes, trusted: Trusted
+) -> AuditRecord | Finding:
+    """Reads any JSON, to say what is wrong with it."""
     try:
         envelope, record = _read_unverified(stored)
     except MalformedEnvelope as error:
@@ -126,8 +159,19 @@ def believe(index: int, subject_writer: str | None, stored: bytes, trusted: Trus
     except UntrustedKey as error:
         kind, detail = FindingKind.UNTRUSTED_SIGNER, error.message
     else:
-        return record
+        signer = trusted[record.writer][envelope.signatures[0].keyid]
+        return _too_late(index, record, signer) or record
     return Finding(kind, index, record.writer, f"record {index}, said to be of {record.writer!r}: {detail}")
+
+
+def _too_late(index: int, record: AuditRecord, key: VerifyKey) -> Finding | None:
+    if not isinstance(key, RevokedKey) or index < key.until:
+        return None
+    detail = (
+        f"record {index} of {record.writer!r} is signed with key {key.keyid}, which was revoked when the log "
+        f"had {key.until} records"
+    )
+    return Finding(FindingKind.REVOKED_SIGNER, index, record.writer, detail)
 
 
 @dataclass(frozen=True)
@@ -203,7 +247,8 @@ def seal_record(record: AuditRecord, key: SigningKey) -> bytes:
 
 
 def open_record(stored: bytes, trusted: Trusted) -> AuditRecord:
-    """Verify one record by itself; whether it follows the one before is for `RecordChecker`.
+    """Verify one record by itself; whether it follows the one before is for `RecordChecker`, and whether it
+    stands where a key that was revoked since still counted, for `believe`.
 
     Raises:
         MalformedEnvelope: not what `seal_record` writes.
@@ -240,6 +285,34 @@ def read_unverified(stored: bytes) -> AuditRecord:
 
 
 _DECODER: Final = msgspec.json.Decoder(AuditRecord)
+# The bytes around payload, key id and signature, as `seal_record` writes them.
+_OPENING: Final = b'{"payloadType":"%b","payload":"' % RECORD_TYPE.encode()
+_MIDDLE: Final = b'","signatures":[{"keyid":"'
+_BEFORE_SIGNATURE: Final = b'","sig":"'
+_END: Final = b'"}]}'
+
+
+def _believe_exact(stored: bytes, trusted: Trusted) -> tuple[AuditRecord, VerifyKey] | None:
+    """A good record and who signed it, cut from the only bytes that can hold it; None for anything else.
+
+    The same answer as the slow way gives, at a fifth of its time beside the signature.
+    """
+    if len(stored) > MAX_RECORD_BYTES or not (stored.startswith(_OPENING) and stored.endswith(_END)):
+        return None
+    encoded, _, rest = stored[len(_OPENING) : -len(_END)].partition(_MIDDLE)
+    keyid, _, signature = rest.partition(_BEFORE_SIGNATURE)
+    try:
+        # Also refuses every letter that JSON would have to escape.
+        payload = strict_base64.decode_bytes(encoded)
+        record = _DECODER.decode(payload)
+        key = trusted.get(record.writer, {}).get(keyid.decode())
+        if key is None or not key.is_valid(
+            dsse.pae(RECORD_TYPE, payload), strict_base64.decode_bytes(signature)
+        ):
+            return None
+    except (ValueError, RecursionError):
+        return None
+    return record, key
 
 
 def _seal(record: AuditRecord, key: SigningKey) -> bytes:

@@ -5,6 +5,7 @@ where texts are compared and hashed that hides a change. RFC 4648, 3.5 allows a 
 """
 
 from base64 import b64decode, b64encode
+from binascii import a2b_base64, b2a_base64
 
 
 def encode(data: bytes) -> str:
@@ -20,5 +21,17 @@ def decode(text: str) -> bytes:
     """
     data = b64decode(text, validate=True)
     if encode(data) != text:
+        raise ValueError("base64 text is not in its canonical form")
+    return data
+
+
+def decode_bytes(text: bytes) -> bytes:
+    """As `decode`, of a text that is at hand as bytes.
+
+    Raises:
+        ValueError: as `decode`.
+    """
+    data = a2b_base64(text, strict_mode=True)
+    if b2a_base64(data, newline=False) != text:
         raise ValueError("base64 text is not in its canonical form")
     return data

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from plantops.ledger.tree import HASH_BYTES, Tree, leaf_hash
+from plantops.ledger.tree import HASH_BYTES, Tree, leaf_hash, perfect_root
 from plantops.runtime.errors import IntegrityError, SettingsError
 
 TILE_WIDTH: Final = 256  # tlog-tiles, "Merkle Tree": tiles are of height 8
@@ -40,17 +40,31 @@ class TileBuilder:
         """Append a leaf hash; gives the tiles that it fills, lowest level first."""
         self._size += 1
         self._pending[0].append(leaf)
-        return () if len(self._pending[0]) < TILE_WIDTH else tuple(self._full())
+        return () if len(self._pending[0]) < TILE_WIDTH else tuple(self._full(0))
 
-    def _full(self) -> Iterator[Tile]:
-        level = 0
+    def add_tile(self, root: bytes) -> tuple[Tile, ...]:
+        """Append a whole level-0 tile by its root alone; gives the tiles above it that it fills.
+
+        Raises:
+            ValueError: a tile has been begun.
+        """
+        if self._pending[0]:
+            raise ValueError(f"leaf {self._size} stands in the middle of a tile")
+        self._size += TILE_WIDTH
+        self._lift(0, root)
+        return tuple(self._full(1))
+
+    def _full(self, level: int) -> Iterator[Tile]:
         while len(self._pending[level]) == TILE_WIDTH:
             hashes, self._pending[level] = tuple(self._pending[level]), []
-            if level + 1 == len(self._pending):
-                self._pending.append([])
-            self._pending[level + 1].append(Tree(hashes).root())
+            self._lift(level, perfect_root(hashes))
             yield Tile(level, (self._size >> (8 * (level + 1))) - 1, hashes)
             level += 1
+
+    def _lift(self, level: int, root: bytes) -> None:
+        if level + 1 == len(self._pending):
+            self._pending.append([])
+        self._pending[level + 1].append(root)
 
     def partial(self) -> Iterator[Tile]:
         """Give the partial tiles at the end of the log, lowest level first."""

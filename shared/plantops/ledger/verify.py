@@ -12,12 +12,13 @@ import msgspec
 
 from plantops.ledger import checkpoint as checkpoints
 from plantops.ledger import tiles
+from plantops.ledger.bundles import Examined, Examiner, Task, one_by_one, read_tile
 from plantops.ledger.checkpoint import Checkpoint
 from plantops.ledger.finding import Finding, FindingKind
 from plantops.ledger.note import NoteKey
 from plantops.ledger.record import RecordChecker, Trusted
 from plantops.ledger.tiles import TILE_WIDTH, Tile, TileBuilder
-from plantops.ledger.tree import HASH_BYTES, leaf_hash
+from plantops.ledger.tree import HASH_BYTES
 from plantops.runtime.errors import TrustError
 
 _UNKNOWN_HASH: Final = bytes(HASH_BYTES)
@@ -47,8 +48,17 @@ class Report(msgspec.Struct, frozen=True):
         return min((finding.index for finding in self.findings if finding.index is not None), default=None)
 
 
-def verify_export(folder: Path, *, log_key: NoteKey, writers: Trusted, origin: str = "") -> Report:
+def verify_export(
+    folder: Path,
+    *,
+    log_key: NoteKey,
+    writers: Trusted | None,
+    origin: str = "",
+    examiner: Examiner = one_by_one,
+) -> Report:
     """Check every file and every record of an export; `origin` is the log's, the key's name when empty.
+
+    Without `writers` the records are covered by the tree and not read: who wrote them is then not asked.
 
     A change of any kind is found. What cannot be told from files alone: that a shorter log with an older
     valid checkpoint was once longer (see `highwater`), and where a change was made when all tiles were
@@ -59,15 +69,23 @@ def verify_export(folder: Path, *, log_key: NoteKey, writers: Trusted, origin: s
     """
     signed = tiles.read_file(folder / tiles.CHECKPOINT_FILE)
     if signed is None:
-        return _without_checkpoint(FindingKind.CHECKPOINT_MISSING, "the export has no checkpoint")
+        return without_checkpoint(FindingKind.CHECKPOINT_MISSING, "the export has no checkpoint")
     try:
         checkpoint = checkpoints.verify(signed, log_key, origin=origin)
     except TrustError as error:
-        return _without_checkpoint(FindingKind.CHECKPOINT_INVALID, error.message)
-    return _Verification(folder, checkpoint, writers).run()
+        return without_checkpoint(FindingKind.CHECKPOINT_INVALID, error.message)
+    return verify_covered(folder, checkpoint, writers=writers, examiner=examiner)
 
 
-def _without_checkpoint(kind: FindingKind, detail: str) -> Report:
+def verify_covered(
+    folder: Path, checkpoint: Checkpoint, *, writers: Trusted | None, examiner: Examiner = one_by_one
+) -> Report:
+    """As `verify_export`, under a checkpoint that the caller has verified."""
+    return _Verification(folder, checkpoint, writers).run(examiner)
+
+
+def without_checkpoint(kind: FindingKind, detail: str) -> Report:
+    """What is left to say where nobody known vouches for anything."""
     finding = Finding(kind, None, "", f"{detail}; nothing else was checked", tiles.CHECKPOINT_FILE)
     return Report(0, b"", b"", 0, (finding,))
 
@@ -78,10 +96,11 @@ class _Verification:
     Where one of the two is missing, the other stands in, so that only contradictions make the two differ.
     """
 
-    def __init__(self, folder: Path, checkpoint: Checkpoint, writers: Trusted) -> None:
+    def __init__(self, folder: Path, checkpoint: Checkpoint, writers: Trusted | None) -> None:
         self._folder = folder
         self._checkpoint = checkpoint
-        self._records = RecordChecker(writers)
+        self._writers = writers
+        self._records = RecordChecker(writers or {})
         self._entries = TileBuilder()
         self._tiles = TileBuilder()
         self._contradictions: list[int] = []
@@ -90,10 +109,14 @@ class _Verification:
         self._findings: list[Finding] = []
         self._checked = 0
 
-    def run(self) -> Report:
+    def run(self, examiner: Examiner) -> Report:
         size = self._checkpoint.size
-        for number, width in tiles.expected_tiles(size, 0):
-            self._check_bundle(number, width)
+        work = (
+            Task(self._folder, number, width, self._writers)
+            for number, width in tiles.expected_tiles(size, 0)
+        )
+        for examined in examiner(work):
+            self._take(examined)
         for by_entries, by_tiles in zip(self._entries.partial(), self._tiles.partial(), strict=True):
             self._check_upper(by_entries, by_tiles)
         self._blame()
@@ -101,16 +124,20 @@ class _Verification:
         ordered = sorted(self._findings, key=lambda finding: -1 if finding.index is None else finding.index)
         return Report(size, self._checkpoint.root, self._entries.root(), self._checked, tuple(ordered))
 
-    def _check_bundle(self, number: int, width: int) -> None:
-        start = number * TILE_WIDTH
-        entries = self._read_bundle(number, width)
-        for index, entry in enumerate(entries, start):
-            self._findings.extend(self._records.check(index, None, entry))
-        self._checked += len(entries)
-        by_entry: list[bytes | None] = [leaf_hash(entry) for entry in entries]
-        by_entry.extend([None] * (width - len(entries)))
-        by_tile = self._read_tile(0, number, width) or (None,) * width
-        for index, (computed, stored) in enumerate(zip(by_entry, by_tile, strict=True), start):
+    def _take(self, examined: Examined) -> None:
+        start = examined.number * TILE_WIDTH
+        self._findings.extend(examined.findings)
+        for index, link in enumerate(examined.links, start):
+            self._findings.extend(self._records.place_link(index, None, link))
+        self._checked += examined.entries
+        if examined.root:
+            full, also_full = self._entries.add_tile(examined.root), self._tiles.add_tile(examined.root)
+            for one, other in zip(full, also_full, strict=True):
+                self._check_upper(one, other)
+            return
+        for index, (computed, stored) in enumerate(
+            zip(examined.by_entry, examined.by_tile, strict=True), start
+        ):
             if computed != stored and computed is not None and stored is not None:
                 self._contradictions.append(index)
             full = self._entries.add(computed or stored or _UNKNOWN_HASH)
@@ -118,44 +145,13 @@ class _Verification:
             for one, other in zip(full, also_full, strict=True):
                 self._check_upper(one, other)
 
-    def _read_bundle(self, number: int, width: int) -> list[bytes]:
-        path, start = tiles.bundle_path(number, width), number * TILE_WIDTH
-        data = tiles.read_file(self._folder / path)
-        if data is None:
-            detail = f"entries {start} to {start + width - 1} are missing: there is no file {path}"
-            self._findings.append(Finding(FindingKind.ENTRIES_MISSING, start, "", detail, path))
-            return []
-        entries, rest = tiles.split_bundle(data, width)
-        if len(entries) < width:
-            index = start + len(entries)
-            detail = (
-                f"{path} cannot be read from entry {index} on: {width - len(entries)} entries are missing"
-            )
-            self._findings.append(Finding(FindingKind.ENTRIES_DAMAGED, index, "", detail, path))
-        elif rest:
-            detail = f"{path} has {len(rest)} bytes more than its {width} entries"
-            self._findings.append(Finding(FindingKind.ENTRIES_DAMAGED, None, "", detail, path))
-        return entries
-
-    def _read_tile(self, level: int, number: int, width: int) -> tuple[bytes, ...] | None:
-        path = tiles.tile_path(level, number, width)
-        data = tiles.read_file(self._folder / path)
-        if data is None:
-            self._findings.append(
-                Finding(FindingKind.TILE_MISSING, None, "", f"there is no tile {path}", path)
-            )
-            return None
-        hashes = tiles.split_tile(data, width)
-        if hashes is None:
-            detail = f"tile {path} has {len(data)} bytes where {width} hashes need {width * HASH_BYTES}"
-            self._findings.append(Finding(FindingKind.TILE_DAMAGED, None, "", detail, path))
-        return hashes
-
     def _check_upper(self, by_entries: Tile, by_tiles: Tile) -> None:
         if by_entries.level == 0:
             return
-        stored = self._read_tile(by_entries.level, by_entries.number, len(by_entries.hashes))
-        if stored is not None:
+        stored = read_tile(self._folder, by_entries.level, by_entries.number, len(by_entries.hashes))
+        if isinstance(stored, Finding):
+            self._findings.append(stored)
+        else:
             self._not_as_entries.extend(_tile_mismatch(by_entries, stored))
             self._not_as_tiles.extend(_tile_mismatch(by_tiles, stored))
 

@@ -9,7 +9,7 @@ from plantops.events.base import is_token
 from plantops.policy.acts import is_act
 from plantops.policy.document import Policy
 
-PROCESS_ROLES: Final = frozenset({"gate", "executor", "notary", "timer"})
+PROCESS_ROLES: Final = frozenset({"gate", "executor", "notary", "timer", "witness"})
 """Roles that let a process say events (`policy.speakers`); they need not stand in the policy's `roles`."""
 
 

@@ -73,6 +73,8 @@ SPEAKERS: Final[Mapping[str, Speaker]] = MappingProxyType(
         "timer.fired": Speaker("timer", "timer.{site}.*"),
         "checkpoint.signed": Speaker("notary", "checkpoint.{site}"),
         "checkpoint.refused": Speaker("notary", "checkpoint.{site}"),
+        "checkpoint.cosigned": Speaker("witness", "cosignature.{site}.{signer}"),
+        "checkpoint.disputed": Speaker("witness", "dispute.{site}.{signer}"),
         # The envelope inside carries the root's own signatures; every reader verifies those.
         "policy.published": Speaker(""),
         "policy.root_published": Speaker(""),

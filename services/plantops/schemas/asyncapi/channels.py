@@ -28,6 +28,8 @@ _TOKENS: Final[Mapping[str, tuple[str, ...]]] = {
     "policy": ("site",),
     "timer": ("site", "owner"),
     "checkpoint": ("site",),
+    "cosignature": ("site", "witness"),
+    "dispute": ("site", "witness"),
     "audit": ("site", "writer"),
     "dead": ("process",),
 }
@@ -48,6 +50,7 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "person": "Who approves: the login's own name.",
     "command": "A command's identity, 24 hexadecimal digits.",
     "writer": "The process that writes, and signs under this name.",
+    "witness": "The process that witnesses the log, and signs under this name.",
     "owner": "Whose deadlines they are.",
     "process": "The process that could not read a message.",
 }
