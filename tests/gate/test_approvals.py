@@ -13,11 +13,13 @@ from plantops.events.commands import (
     ApprovalAccepted,
     ApprovalRefused,
     ApprovalRequested,
+    CommandCancelled,
     CommandDenied,
     CommandExpired,
     CommandPermitted,
     CommandSimulated,
 )
+from plantops.events.governance import ApprovalWithdrawn, PolicyActivated
 from plantops.policy.document import OperationRule
 from plantops.policy.judge import decision_digest
 from support.gate_samples import POLICY, Story, after, seen, well
@@ -212,8 +214,13 @@ def test_an_approval_under_another_policy_ends_it(changed: str) -> None:
         },
     }
     story.publish(after(POLICY, **{changed: changes[changed]}))
+    activated, withdrawn, cancelled = story.out
+    assert isinstance(activated, PolicyActivated)
+    assert isinstance(withdrawn, ApprovalWithdrawn)
+    assert (withdrawn.command, withdrawn.approvers) == (wanted.command, ("bob",))
+    assert isinstance(cancelled, CommandCancelled)
     story.approve(wanted, "carol")
-    story.denied("policy or model changed")
+    refused(story, "does not wait")
 
 
 def test_an_approval_does_not_overtake_what_is_in_flight() -> None:

@@ -11,6 +11,7 @@ from plantops.events import encode
 from plantops.events.base import Scalar, TagName
 from plantops.events.command_parts import Observation, ObservedInput, Write
 from plantops.events.commands import (
+    CommandCancelled,
     CommandDenied,
     CommandExpired,
     CommandPermitted,
@@ -119,7 +120,8 @@ def test_refuses_a_confirmation_under_another_model() -> None:
     plant = Plant.of(msgspec.structs.replace(MODEL, assets=assets), (PLC1, OPC1))
     story.gate = Gate(SITE, plant, story.gate.root)
     story.ask("SetSpeed", {"RPM": 1200.0}, confirms=first)
-    story.denied("model")
+    assert story.one(CommandDenied).reason.startswith("model")
+    assert story.one(CommandCancelled).command == first
 
 
 @pytest.mark.parametrize("reference", ["nobody-asked", "x" * 300, "*"])

@@ -38,6 +38,7 @@ from plantops.flow.processor import Fact, Recorded
 from plantops.flow.step import step
 from plantops.gate.core import Gate
 from plantops.gate.state import GateState
+from plantops.gate.unchanged import written_tags
 from plantops.ledger import dsse
 from plantops.model.assets import Argument, Asset, Model, Operation, Property, Requirement, Step
 from plantops.model.load import Plant
@@ -197,10 +198,16 @@ def seen(name: str, value: Scalar | None, *, quality: int = 192, age: float | No
 
 
 WELL = (seen("plc1.local", False), seen("plc1.temperature", 60.0))
+STANDING = (
+    seen("plc1.setpoint", 900.0),
+    seen("plc1.run", False),
+    seen("plc1.reset", False),
+    seen("opc1.command", 20.0),
+)
 
 
 def well(*changed: ObservedInput, at: datetime) -> Observation:
-    inputs = {one.tag: one for one in (*WELL, *changed)}
+    inputs = {one.tag: one for one in (*WELL, *STANDING, *changed)}
     return Observation(at=at, inputs=tuple(inputs.values()))
 
 
@@ -252,7 +259,11 @@ class Story:
         key: str = "",
         **changed: object,
     ) -> CommandId:
-        """An intent as the door would store it; gives the command's identity."""
+        """An intent as the door would store it; gives the command's identity. A confirmation names the
+        result that was simulated, unless it says another."""
+        confirmed = self.state.courses.get(CommandId(str(changed.get("confirms", ""))))
+        if confirmed is not None and confirmed.simulated is not None:
+            changed = {"simulation": confirmed.simulated.result, **changed}
         key = key or f"k{len(self.history)}"
         fields: dict[str, object] = {
             "site": SITE,
@@ -289,16 +300,16 @@ class Story:
         ok: bool = True,
         by: str = "adapter-plc1",
         problem: str = "",
+        **told: object,
     ) -> list[Event]:
-        event = DryRunDone(
-            site=SITE,
-            command=command,
-            ok=ok,
-            before=(seen("plc1.setpoint", 900.0),),
-            encoded=("40001=1200",),
-            observation=well(*changed, at=self.now),
-            problem=problem,
-        )
+        asked = self.state.asked.get(command)
+        written = written_tags(self.gate.plant, asked.intent) if asked else ()
+        fields: dict[str, object] = {
+            "before": tuple(one for one in STANDING if one.tag in written),
+            "encoded": ("40001=1200",),
+            "observation": well(*changed, at=self.now),
+        }
+        event = DryRunDone(site=SITE, command=command, ok=ok, problem=problem, **{**fields, **told})  # type: ignore[arg-type]
         return self.tell("COMMANDS", f"cmd.{SITE}.dry_run.{by}.{command}", event, by)
 
     def simulated(self, operation: str = "SetSpeed", rpm: float = 1200.0, **asked: object) -> CommandId:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from plantops.events.base import CommandId
-from plantops.events.command_parts import Approval
+from plantops.events.command_parts import Approval, Decision
 from plantops.events.commands import (
     ApprovalAccepted,
     ApprovalReceived,
@@ -14,16 +14,26 @@ from plantops.events.commands import (
     ApprovalRequested,
     CommandExpired,
 )
+from plantops.events.governance import ApprovalEscalated
 from plantops.events.operations import TimerFired
 from plantops.flow.processor import Output
-from plantops.gate import requests
+from plantops.gate import requests, simulations, withdrawals
 from plantops.gate.site import Site, first_reason
 from plantops.gate.state import Asked, Course, GateState, View
+from plantops.gate.unchanged import moved
 from plantops.policy.document import Policy
+from plantops.policy.judge import rule_for
+
+# Rules on the plant itself, which each approval is held against; time and use are judged at the last.
+_OF_THE_PLANT = ("mode:", "change:", "permissive:")
 
 
 def decide(site: Site, state: GateState, event: ApprovalReceived, now: datetime) -> Sequence[Output]:
-    """Count an approval, or say why it does not count; the last one needed leads to a new judgement."""
+    """Count an approval, or say why it does not count; the last one needed leads to a permit.
+
+    Each one is held against the plant as it is now: what is no longer as the approvers saw it ends the
+    command, whoever has approved before. Raises: Refused when the model no longer says what is to be written.
+    """
     view = View(state)
     asked, course = view.asked(event.command), view.course(event.command)
     if state.verified is None:
@@ -35,7 +45,8 @@ def decide(site: Site, state: GateState, event: ApprovalReceived, now: datetime)
         words = f"rejected by {event.approval.person}: {event.approval.reason or 'no reason given'}"
         return [site.deny(event.command, words)]
     if changed := _changed(site, state, asked, course):
-        return [site.deny(event.command, f"approval: {changed} since it was simulated; ask again")]
+        reason = f"{changed} since it was simulated; ask again"
+        return withdrawals.end(site, view, event.command, reason)
     given = len(course.approvers) + 1
     accepted = ApprovalAccepted(
         site=site.site,
@@ -44,16 +55,30 @@ def decide(site: Site, state: GateState, event: ApprovalReceived, now: datetime)
         given=given,
         needed=course.approval.needed,
     )
+    is_last = given >= course.approval.needed
+    decision = site.judge(
+        state, event.command, asked, observation=event.observation, now=now, stage="approval"
+    )
+    if not (decision.allowed if is_last else _plant_allows(decision)):
+        denied = site.deny(event.command, first_reason(decision), decision)
+        return [site.say(accepted), denied]
+    assert course.simulated is not None  # told by _changed
+    skew = state.verified.policy.clock_skew_seconds
+    if changed := moved(
+        site.plant, asked.intent, course.simulated, event.observation, now=now, skew_seconds=skew
+    ):
+        reason = f"{changed} when it was simulated; ask again"
+        return withdrawals.end(site, view, event.command, reason)
     outputs = [site.say(accepted)]
-    if given >= course.approval.needed:
-        decision = site.judge(
-            state, event.command, asked, observation=event.observation, now=now, stage="approval"
-        )
-        if decision.allowed:
-            outputs += requests.permit(site, state, event.command, asked, decision)
-        else:
-            outputs.append(site.deny(event.command, first_reason(decision), decision))
+    if is_last:
+        outputs += requests.permit(site, state, event.command, asked, decision)
     return outputs
+
+
+def _plant_allows(decision: Decision) -> bool:
+    return all(
+        finding.verdict == "true" for finding in decision.findings if finding.rule.startswith(_OF_THE_PLANT)
+    )
 
 
 def _refuse(site: Site, event: ApprovalReceived, reason: str) -> Output:
@@ -117,8 +142,9 @@ def _who_not(
     # Who has approved may still reject.
     if approval.verdict == "approve" and person in {_person(policy, each) for each in course.approvers}:
         return f"{name} has approved already; another person is needed"
-    if not set(principal.roles) & set(wanted.roles):
-        return f"{name} has none of the roles {', '.join(wanted.roles) or '(none named by the policy)'}"
+    roles = tuple(dict.fromkeys((*wanted.roles, *(course.escalated_to or ()))))
+    if not set(principal.roles) & set(roles):
+        return f"{name} has none of the roles {', '.join(roles) or '(none named by the policy)'}"
     return ""
 
 
@@ -128,24 +154,43 @@ def _person(policy: Policy, name: str) -> str:
 
 
 def expire(site: Site, state: GateState, event: TimerFired, now: datetime) -> Sequence[Output]:
-    """End what nobody answered. The gate's own deadline counts; a timer that is early, late or wrong about
-    what the command waits for changes nothing."""
+    """End what nobody answered, or pass it on. The gate's own deadline counts; a timer that is early, late
+    or wrong about what the command waits for changes nothing."""
     view = View(state)
-    purpose, deadline = _deadline(view, event.command)
+    if event.purpose == "escalation":
+        return _escalate(site, state, view, event.command, now)
+    purpose, waiting_for, deadline = _deadline(view, event.command)
     if deadline is None or purpose != event.purpose or now <= deadline:
         return ()
-    return [site.say(CommandExpired(site=site.site, command=event.command, waiting_for=purpose))]
+    return [site.say(CommandExpired(site=site.site, command=event.command, waiting_for=waiting_for))]
 
 
-def _deadline(view: View, command: CommandId) -> tuple[str, datetime | None]:
-    """What the command waits for, and until when."""
+def _escalate(
+    site: Site, state: GateState, view: View, command: CommandId, now: datetime
+) -> Sequence[Output]:
+    """Ask others beside the first, once."""
+    asked, course = view.asked(command), view.course(command)
+    wanted = course.approval
+    if asked is None or wanted is None or course.phase != "waiting" or course.escalated_to is not None:
+        return ()
+    is_due = wanted.escalates_at is not None and wanted.escalates_at <= now <= wanted.expires_at
+    if not is_due or state.verified is None:
+        return ()
+    rule = rule_for(state.verified.policy, asked.intent.asset, asked.intent.operation)
+    return [site.say(ApprovalEscalated(site=site.site, command=command, roles=rule.escalation_roles))]
+
+
+def _deadline(view: View, command: CommandId) -> tuple[str, str, datetime | None]:
+    """Under which purpose the timer tells it, what the command waits for, and until when."""
     course, deed = view.course(command), view.deed(command)
     match course.phase:
+        case "simulating":
+            return "execution", simulations.WAITING_FOR, course.until
         case "waiting" if course.approval is not None:
-            return "approval", course.approval.expires_at
+            return "approval", "approval", course.approval.expires_at
         case "simulated" if course.simulated is not None and not view.is_over(command):
-            return "confirmation", course.simulated.expires_at
+            return "confirmation", "confirmation", course.simulated.expires_at
         case "permitted" if course.permit is not None and not (deed.claimed or course.permit.safe_direction):
-            return "execution", course.permit.not_after
+            return "execution", "execution", course.permit.not_after
         case _:
-            return "", None
+            return "", "", None

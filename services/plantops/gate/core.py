@@ -37,17 +37,23 @@ from plantops.events.commands import (
     SafePermitted,
     SimulationOrdered,
 )
-from plantops.events.operations import PolicyPublished, TimerFired
+from plantops.events.governance import (
+    ApprovalEscalated,
+    ApprovalWithdrawn,
+    PolicyActivated,
+    PolicyRefused,
+    RootRotated,
+)
+from plantops.events.operations import PolicyPublished, RootPublished, TimerFired
 from plantops.flow.processor import Output, Reads, Recorded
-from plantops.gate import approvals, requests, simulations
+from plantops.gate import approvals, limits, policy_words, requests, simulations, withdrawals
+from plantops.gate.forgetting import record_request
 from plantops.gate.site import Site
 from plantops.gate.snapshot import dump, load
-from plantops.gate.state import Course, Deed, GateState, executor_of, record_request, simulated_of
+from plantops.gate.state import Course, Deed, GateState, executor_of, simulated_of
 from plantops.model.load import Plant
 from plantops.policy.document import TrustRoot
-from plantops.policy.keyring import Keyring
-from plantops.policy.verify import verify_policy
-from plantops.runtime.errors import PolicyRejected, Refused
+from plantops.runtime.errors import Refused
 
 EMITS: tuple[type[Event], ...] = (
     CommandDenied,
@@ -61,6 +67,11 @@ EMITS: tuple[type[Event], ...] = (
     GenerationRaised,
     CommandCancelled,
     CommandExpired,
+    ApprovalWithdrawn,
+    ApprovalEscalated,
+    PolicyActivated,
+    PolicyRefused,
+    RootRotated,
 )
 
 
@@ -84,13 +95,15 @@ class Gate:
     plant: Plant
     root: TrustRoot
     name: str = "gate"
-    version: int = 1
+    version: int = 2
     output_stream: str = "COMMANDS"
     emits: tuple[type[Event], ...] = EMITS
     _context: Site = field(init=False, repr=False)
+    _office: policy_words.Office = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_context", Site(self.site, self.name, self.plant))
+        object.__setattr__(self, "_office", policy_words.Office(self._context, self.root))
 
     @property
     def output_filter(self) -> str:
@@ -109,13 +122,23 @@ class Gate:
     def decide(self, state: GateState, recorded: Recorded) -> Sequence[Output]:
         """The gate's answer to one fact. What cannot be written after all is denied."""
         fact = recorded.fact
+        if isinstance(fact, (PolicyPublished, RootPublished)):
+            return policy_words.decide(self._office, state, fact, recorded.at, recorded.sequence)
         command = getattr(fact, "command", "")
         if not is_token(command) or getattr(fact, "site", "") != self.site:
             return ()
         try:
-            return self._decide(state, recorded)
+            outputs = self._decide(state, recorded)
         except Refused as error:
-            return [self._context.deny(CommandId(command), f"{error.reason}: {error}")]
+            outputs = [self._context.deny(CommandId(command), f"{error.reason}: {error}")]
+        return [*outputs, *self._outdated(state, outputs)]
+
+    def _outdated(self, state: GateState, outputs: Sequence[Output]) -> Sequence[Output]:
+        """What is still to be withdrawn since the policy changed, and was not touched a moment ago."""
+        if state.verified is None:
+            return ()
+        touched = {CommandId(getattr(output.event, "command", "")) for output in outputs}
+        return withdrawals.outdated(self._context, state, state.verified, besides=touched)
 
     def _decide(self, state: GateState, recorded: Recorded) -> Sequence[Output]:
         match recorded.fact:
@@ -133,26 +156,19 @@ class Gate:
     def evolve(self, state: GateState, recorded: Recorded) -> GateState:
         """Remember one fact."""
         fact = recorded.fact
+        if isinstance(fact, CommandPermitted):
+            limits.record_permit(state, self.plant, fact)
         if isinstance(fact, CommandRequested):
             record_request(state, fact, recorded.sequence, recorded.at)
-        elif isinstance(fact, PolicyPublished):
-            self._follow(state, fact, recorded)
+        elif isinstance(fact, (PolicyPublished, RootPublished)):
+            policy_words.fold(self._office, state, fact, recorded.at)
+        elif isinstance(fact, DryRunDone):
+            simulations.fold_answer(state, fact, recorded.signer, recorded.at)
         elif isinstance(fact, (CommandClaimed, CommandExecuted, CommandFailed, OutcomeUnknown)):
             _record_deed(state, fact, recorded.signer)
         elif type(fact) in _COURSE:
             _COURSE[type(fact)](state, fact)
         return state
-
-    def _follow(self, state: GateState, event: PolicyPublished, recorded: Recorded) -> None:
-        """Go on with the last policy that holds: a bad one changes nothing, whoever put it there."""
-        try:
-            verified = verify_policy(
-                event.envelope.encode(), self.root, site=self.site, now=recorded.at, in_force=state.verified
-            )
-            Keyring(verified.policy)  # the door and every other process must be able to go by it too
-        except PolicyRejected:
-            return
-        state.verified = verified
 
     def dump(self, state: GateState) -> bytes:
         """Equal folds give equal bytes."""
@@ -186,14 +202,14 @@ def _denied(state: GateState, event: CommandDenied) -> None:
 
 
 def _simulating(state: GateState, event: SimulationOrdered) -> None:
-    course = _course(state, event)
-    course.phase, course.generation = "simulating", event.permit.generation
-    course.executor = executor_of(event.permit.source)
+    simulations.fold_order(_course(state, event), event)
 
 
 def _simulated(state: GateState, event: CommandSimulated) -> None:
     course = _course(state, event)
     course.phase, course.simulated = "simulated", simulated_of(event)
+    state.bind(event.command, course.simulated)
+    state.rehearsals.pop(event.command, None)
 
 
 def _waiting(state: GateState, event: ApprovalRequested) -> None:
@@ -204,6 +220,14 @@ def _waiting(state: GateState, event: ApprovalRequested) -> None:
 def _accepted(state: GateState, event: ApprovalAccepted) -> None:
     course = _course(state, event)
     course.approvers = (*course.approvers, event.person)
+
+
+def _escalated(state: GateState, event: ApprovalEscalated) -> None:
+    _course(state, event).escalated_to = event.roles
+
+
+def _withdrawn(state: GateState, event: ApprovalWithdrawn) -> None:
+    _course(state, event).approvers = ()
 
 
 def _permitted(state: GateState, event: CommandPermitted | SafePermitted) -> None:
@@ -224,6 +248,7 @@ def _cancelled(state: GateState, event: CommandCancelled) -> None:
 def _expired(state: GateState, event: CommandExpired) -> None:
     course = _course(state, event)
     course.phase, course.reason = "expired", f"nobody answered in time: {event.waiting_for}"
+    limits.record_expiry(state, event)
 
 
 _COURSE: Mapping[type[Any], Callable[[GateState, Any], None]] = MappingProxyType(
@@ -233,6 +258,8 @@ _COURSE: Mapping[type[Any], Callable[[GateState, Any], None]] = MappingProxyType
         CommandSimulated: _simulated,
         ApprovalRequested: _waiting,
         ApprovalAccepted: _accepted,
+        ApprovalEscalated: _escalated,
+        ApprovalWithdrawn: _withdrawn,
         CommandPermitted: _permitted,
         SafePermitted: _permitted,
         GenerationRaised: _raised,

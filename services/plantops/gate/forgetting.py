@@ -65,4 +65,6 @@ def _drop(state: GateState, command: CommandId, asked: Asked) -> None:
     state.fallbacks.pop(fallback, None)
     state.by_sequence.pop(asked.sequence, None)
     state.by_simulation.pop(command, None)
+    for bound in state.bound.values():
+        bound.pop(command, None)
     state.standing.get(asked.intent.asset, {}).pop(command, None)

@@ -8,16 +8,17 @@ from datetime import datetime
 from plantops.events.base import CommandId, encode_json
 from plantops.events.command_parts import Decision, Permit, Stage
 from plantops.events.commands import (
-    CommandCancelled,
     CommandPermitted,
     CommandRequested,
     GenerationRaised,
     SafePermitted,
-    SimulationOrdered,
 )
 from plantops.flow.processor import Output
+from plantops.gate import simulations, withdrawals
 from plantops.gate.site import Site, busy, first_reason
-from plantops.gate.state import Asked, GateState, View
+from plantops.gate.state import Asked, GateState, Simulated, View
+from plantops.gate.unchanged import moved
+from plantops.policy.judge import rule_for
 
 _ENDED = ("cancelled", "expired")
 # One input's answers are stored as one batch of at most 1,000; the generation voids what is not told.
@@ -44,9 +45,15 @@ def decide(site: Site, state: GateState, event: CommandRequested, now: datetime)
         return [site.deny(event.command, first_reason(decision), decision)]
     if event.intent.confirms:
         return _confirm(site, state, event, asked, decision)
-    if decision.risk in ("high", "critical"):
+    if decision.risk in ("high", "critical") or _is_simulated_first(state, asked):
         return _simulate(site, state, event.command, asked, decision, permissives_count=True)
     return permit(site, state, event.command, asked, decision)
+
+
+def _is_simulated_first(state: GateState, asked: Asked) -> bool:
+    """Whether the policy wants a simulation and its confirmation for this one, whatever its risk."""
+    intent, verified = asked.intent, state.verified
+    return verified is not None and rule_for(verified.policy, intent.asset, intent.operation).simulate
 
 
 def permit(
@@ -57,7 +64,10 @@ def permit(
     if reason := busy(view, asked.intent.asset, decision.now, command):
         return [site.deny(command, reason, decision)]
     paper = site.permit(state, command, asked, decision, generation=view.generation(asked.intent.asset))
-    return [site.say(CommandPermitted(site=site.site, command=command, permit=paper, decision=decision))]
+    permitted = CommandPermitted(
+        site=site.site, command=command, permit=paper, decision=decision, confirms=asked.intent.confirms
+    )
+    return [site.say(permitted)]
 
 
 def _overtake(
@@ -75,11 +85,13 @@ def _overtake(
     reason = f"overtaken by {event.intent.operation}, asked by {event.intent.actor}"
     ended = [command for command in view.open_on(asset) if view.course(command).phase not in _ENDED]
     ended.sort(key=lambda command: not view.course(command).permitted)
-    cancelled = [
-        CommandCancelled(site=site.site, command=command, reason=reason, by=event.command)
-        for command in ended[:MAX_CANCELLED]
-    ]
-    return [site.say(each) for each in (raised, permitted, *cancelled)]
+    told: list[Output] = []
+    for command in ended:
+        ends = withdrawals.end(site, view, command, reason, by=event.command)
+        if len(told) + len(ends) > MAX_CANCELLED:
+            break
+        told += ends
+    return [site.say(raised), site.say(permitted), *told]
 
 
 def _simulate(
@@ -99,45 +111,62 @@ def _simulate(
     ]
     if any(finding.verdict != "true" for finding in judged):
         return [site.deny(command, first_reason(decision), decision)]
-    paper = site.permit(
-        state, command, asked, decision, generation=View(state).generation(asked.intent.asset)
-    )
-    return [site.say(SimulationOrdered(site=site.site, command=command, permit=paper, decision=decision))]
+    return simulations.order(site, state, command, asked, decision)
 
 
 def _confirm(
     site: Site, state: GateState, event: CommandRequested, asked: Asked, decision: Decision
 ) -> Sequence[Output]:
-    """Execute what was simulated: the same person, the same words, once, in time, under the same policy."""
-    view, simulated_id = View(state), event.intent.confirms
-    course, before = view.course(simulated_id), view.asked(simulated_id)
-    simulated = course.simulated
-    if before is None or simulated is None or course.phase != "simulated":
-        return [
-            site.deny(
-                event.command, f"confirmation: {simulated_id} is no simulation that waits for one", decision
-            )
-        ]
-    refused = ""
-    if simulated.next != "confirm":
-        refused = f"{simulated_id} cannot be confirmed: it takes {simulated.next}"
-    elif other := view.confirmed_by(simulated_id):
-        refused = f"{simulated_id} was confirmed already, by {other}; simulate again"
-    elif not decision.person or simulated.person != decision.person:
-        refused = f"{simulated_id} was simulated for {simulated.person}, not for {decision.person}"
-    elif _words(before) != _words(asked):
-        refused = f"asset, operation and arguments differ from what {simulated_id} simulated"
-    elif decision.now > simulated.expires_at:
-        refused = (
-            f"the simulation {simulated_id} ran out at {simulated.expires_at:%H:%M:%S} UTC; simulate again"
-        )
-    elif (simulated.policy, simulated.model) != (decision.policy, decision.model):
-        refused = f"policy or model changed since {simulated_id} was simulated; simulate again"
-    elif course.generation != view.generation(asked.intent.asset):
-        refused = f"{asked.intent.asset} was stopped since {simulated_id} was simulated; simulate again"
+    """Execute what was simulated: the same person, the same words, the result that he saw, once, in time,
+    under the same policy, and with the plant as it was."""
+    refused = _why_not(site, state, event, asked, decision)
     if refused:
         return [site.deny(event.command, f"confirmation: {refused}", decision)]
     return permit(site, state, event.command, asked, decision)
+
+
+def _why_not(site: Site, state: GateState, event: CommandRequested, asked: Asked, decision: Decision) -> str:
+    """Why this confirmation does not count; empty when it does."""
+    view, simulated_id = View(state), event.intent.confirms
+    before, course = view.asked(simulated_id), view.course(simulated_id)
+    simulated = course.simulated
+    if before is None or simulated is None or course.phase != "simulated":
+        ended = f": {course.phase}, {course.reason}" if course.reason else ""
+        return f"{simulated_id} is no simulation that waits for one{ended}"
+    if simulated.next != "confirm":
+        return f"{simulated_id} cannot be confirmed: it takes {simulated.next}"
+    if other := view.confirmed_by(simulated_id):
+        return f"{simulated_id} was confirmed already, by {other}; simulate again"
+    if not decision.person or simulated.person != decision.person:
+        return f"{simulated_id} was simulated for {simulated.person}, not for {decision.person}"
+    if _words(before) != _words(asked):
+        return f"asset, operation and arguments differ from what {simulated_id} simulated"
+    return _what_changed(site, state, event, decision, simulated)
+
+
+def _what_changed(
+    site: Site,
+    state: GateState,
+    event: CommandRequested,
+    decision: Decision,
+    simulated: Simulated,
+) -> str:
+    """What is no longer as the person saw it; he says by the digest of the result what that was."""
+    intent, simulated_id = event.intent, event.intent.confirms
+    if intent.simulation != simulated.result:
+        seen = intent.simulation[:12] or "none"
+        return f"the result of {simulated_id} is {simulated.result[:12]}, the intent names {seen}"
+    if decision.now > simulated.expires_at:
+        return f"the simulation {simulated_id} ran out at {simulated.expires_at:%H:%M:%S} UTC; simulate again"
+    if (simulated.policy, simulated.model) != (decision.policy, decision.model):
+        return f"policy or model changed since {simulated_id} was simulated; simulate again"
+    view = View(state)
+    if view.course(simulated_id).generation != view.generation(intent.asset):
+        return f"{intent.asset} was stopped since {simulated_id} was simulated; simulate again"
+    assert state.verified is not None  # else nothing is allowed
+    skew = state.verified.policy.clock_skew_seconds
+    changed = moved(site.plant, intent, simulated, event.observation, now=decision.now, skew_seconds=skew)
+    return f"{changed} when {simulated_id} was simulated; simulate again" if changed else ""
 
 
 def _words(asked: Asked) -> tuple[object, ...]:

@@ -15,7 +15,7 @@ from plantops.flow.processor import Output
 from plantops.gate.state import Asked, GateState, View
 from plantops.model.load import Plant
 from plantops.policy.judge import Request, decision_digest, judge, rule_for
-from plantops.policy.writes import writes_of
+from plantops.policy.writes import Plan, plan_of
 
 
 @dataclass(frozen=True)
@@ -72,19 +72,29 @@ class Site:
         return judge(verified, self.plant, request, observation, now, stage=stage)
 
     def permit(
-        self, state: GateState, command: CommandId, asked: Asked, decision: Decision, *, generation: int
+        self,
+        state: GateState,
+        command: CommandId,
+        asked: Asked,
+        decision: Decision,
+        *,
+        generation: int,
+        plan: Plan | None = None,
     ) -> Permit:
         """What an executor may do, for as long as the policy's rule says; only for an allowing decision.
 
-        Raises: Refused when the model cannot say what is to be written.
+        `plan` is the operation's own where none is given. Raises: Refused when the model cannot say what is
+        to be done.
         """
         intent = asked.intent
-        source, writes = writes_of(self.plant, intent.asset, intent.operation, intent.arguments)
+        if plan is None:
+            plan = plan_of(self.plant, intent.asset, intent.operation, intent.arguments)
         assert state.verified is not None
         rule = rule_for(state.verified.policy, intent.asset, intent.operation)
+        found = self.plant.operation(intent.asset, intent.operation)
         return Permit(
             site=self.site,
-            source=source,
+            source=plan.source,
             command=command,
             intent=asked.digest,
             asset=intent.asset,
@@ -93,7 +103,9 @@ class Site:
             actor=intent.actor,
             on_behalf_of=intent.on_behalf_of,
             generation=generation,
-            writes=writes,
+            writes=plan.writes,
+            invocation=plan.invocation,
+            compensates=found is not None and found.compensate == "restore",
             policy=decision.policy,
             model=decision.model,
             decision=decision_digest(decision),
