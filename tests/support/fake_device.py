@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import nullcontext, suppress
 
 import msgspec
 
@@ -29,6 +30,8 @@ class FakeDevice:
         self.lost_after_write: set[int] = set()
         self.is_away = False
         self.is_silent = False
+        self.loses_cancels = False
+        """As `asyncio.wait_for` of Python 3.11 does when the answer comes in the same turn."""
         self.reads = 0
         self.written: list[tuple[int, Scalar]] = []
         self.connections = 0
@@ -87,7 +90,8 @@ class FakeConnection:
         device.concurrent_requests += 1
         device.most_requests = max(device.most_requests, device.concurrent_requests)
         try:
-            await may.wait()
+            with suppress(asyncio.CancelledError) if device.loses_cancels else nullcontext():
+                await may.wait()
             if device.is_silent:
                 await asyncio.Event().wait()
         finally:

@@ -12,6 +12,7 @@ from nats.js import JetStreamContext
 
 from plantops.flow.bus import Stored
 from plantops.flow.jetstream_pull import PullReader, stored_of
+from plantops.runtime.cancelling import heed_cancel
 
 
 class JetStreamReader(PullReader):
@@ -52,6 +53,7 @@ class JetStreamReader(PullReader):
             raise self._nobody() from error
         except nats.errors.Error as error:
             raise self._unavailable(error) from error
+        heed_cancel()
         self._nobody_since = 0.0
         if not messages:
             self._check()

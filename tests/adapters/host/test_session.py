@@ -100,6 +100,16 @@ async def test_a_half_open_connection_is_dropped_and_made_anew(tmp_path: Path) -
     await rig.stop()
 
 
+async def test_a_host_stops_though_the_end_comes_in_the_same_turn_as_an_answer(tmp_path: Path) -> None:
+    rig = await Rig(tmp_path).up()
+    rig.device.loses_cancels = True
+    rig.device.may_read.clear()
+    await rig.ground.clock.advance(1.0)  # a poll hangs
+    assert rig.device.concurrent_requests == 1
+    await rig.stop()
+    assert rig.device.open == 0
+
+
 async def test_one_bad_tag_leaves_its_neighbours_good(tmp_path: Path) -> None:
     plant = device()
     plant.bad[SPEED] = Quality.BAD_CONFIGURATION

@@ -16,6 +16,7 @@ from itertools import count
 from plantops.adapters.contract import Browsed, Capabilities, Connection
 from plantops.events.base import Scalar
 from plantops.events.frames import Sample
+from plantops.runtime.cancelling import heed_cancel
 from plantops.runtime.errors import DeviceProtocolError, DeviceUnavailable, WriteRejected
 
 # Over the adapter's own time-out, whose error says more about the cause.
@@ -184,6 +185,7 @@ class Device:
         try:
             async with asyncio.timeout(self._timeout + _GRACE_SECONDS):
                 yield connection
+            heed_cancel()
         except TimeoutError as error:
             cause = f"no answer to a {what} within {self._timeout} s"
             self._drop(connection, cause)

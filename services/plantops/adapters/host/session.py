@@ -21,6 +21,7 @@ from plantops.adapters.host.schedule import Schedule, backoff_seconds
 from plantops.events.frames import Sample
 from plantops.events.quality import Quality
 from plantops.events.tags import SourceDefined
+from plantops.runtime.cancelling import heed_cancel
 from plantops.runtime.errors import DeviceError, DeviceUnavailable
 
 log = structlog.get_logger()
@@ -91,6 +92,7 @@ class Session:
         try:
             async with asyncio.timeout(self._connect_seconds):
                 await connection.connect()
+            heed_cancel()
             lost = self._device.attach(connection)
             return await self._serve(connection, lost)
         except TimeoutError:
@@ -132,6 +134,7 @@ class Session:
         try:
             async with asyncio.timeout(self._connect_seconds):
                 await connection.subscribe(heard)
+            heed_cancel()
         except TimeoutError as error:
             raise DeviceUnavailable(
                 f"no subscription within {self._connect_seconds} s", source=self._definition.source
