@@ -1,4 +1,4 @@
-"""The timer: which commands wait for somebody, and until when. Pure.
+"""The timer: which commands wait for somebody, until when, and when a bypass ends. Pure.
 
 It decides nothing. The gate checks each expiry itself at use; the timer only makes silence an event.
 """
@@ -8,18 +8,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from plantops.events import Event
 from plantops.events.base import CommandId, SiteName
-from plantops.events.commands import ApprovalRequested, CommandClaimed, CommandPermitted, CommandSimulated
-from plantops.flow.processor import Output, Reads, Recorded
+from plantops.events.commands import (
+    ApprovalRequested,
+    CommandPermitted,
+    CommandSimulated,
+    SimulationOrdered,
+)
+from plantops.events.governance import ApprovalEscalated, BypassEnded, BypassGranted
+from plantops.flow.processor import Fact, Output, Reads, Recorded
 
 NAME = "timer"
 
-Purpose = Literal["approval", "confirmation", "execution"]
+Purpose: TypeAlias = Literal["approval", "confirmation", "execution", "escalation", "bypass"]
+# What ends with the command's next word. A bypass goes on when the act that granted it is done.
+OF_A_COMMAND: Final[tuple[Purpose, ...]] = ("approval", "confirmation", "execution", "escalation")
 
 
 class Due(msgspec.Struct, order=True):
@@ -32,9 +40,18 @@ class Due(msgspec.Struct, order=True):
 
 @dataclass
 class TimerState:
-    """Open deadlines by command; the newest one of a command counts."""
+    """Open deadlines by command and purpose; the newest of each counts."""
 
-    open: dict[CommandId, Due] = field(default_factory=dict)
+    open: dict[tuple[CommandId, Purpose], Due] = field(default_factory=dict)
+
+    def wait(self, command: CommandId, purpose: Purpose, due: datetime) -> None:
+        """Open a deadline, or move it."""
+        self.open[command, purpose] = Due(due, command, purpose)
+
+    def close(self, command: CommandId, *purposes: Purpose) -> None:
+        """Close deadlines of a command, where they are open."""
+        for purpose in purposes:
+            self.open.pop((command, purpose), None)
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,7 @@ class Timer:
 
     site: SiteName
     name: str = NAME
-    version: int = 1
+    version: int = 2
     output_stream: str = ""
     output_filter: str = ""
     emits: tuple[type[Event], ...] = ()
@@ -62,22 +79,25 @@ class Timer:
         return ()
 
     def evolve(self, state: TimerState, recorded: Recorded) -> TimerState:
-        """Open, replace or close the deadline of a command."""
+        """Open, replace or close deadlines: each word on a command ends what it waited for until then.
+
+        A claim never comes before its permit, also after a restart: both stand in COMMANDS.
+        """
         fact = recorded.fact
         match fact:
-            case ApprovalRequested():
-                state.open[fact.command] = Due(fact.expires_at, fact.command, "approval")
-            case CommandSimulated() if fact.next == "confirm":
-                state.open[fact.command] = Due(fact.expires_at, fact.command, "confirmation")
-            case CommandPermitted():
-                state.open[fact.command] = Due(fact.permit.not_after, fact.command, "execution")
-            case CommandClaimed():
-                # A claim may be read before the permit after a restart in no case: both stand in COMMANDS.
-                state.open.pop(fact.command, None)
+            case SimulationOrdered():
+                # Executor and simulator are asked in one breath; patience ends with the later of them.
+                known = state.open.get((fact.command, "execution"))
+                due = fact.permit.not_after if known is None else max(known.due, fact.permit.not_after)
+                state.wait(fact.command, "execution", due)
+            case BypassGranted():
+                state.wait(fact.bypass.bypass, "bypass", fact.bypass.expires_at)
+            case BypassEnded():
+                state.close(fact.bypass, "bypass")
+            case ApprovalEscalated():
+                state.close(fact.command, "escalation")
             case _:
-                command = getattr(fact, "command", None)
-                if command is not None and not isinstance(fact, CommandSimulated):
-                    state.open.pop(command, None)
+                _next_word(state, fact)
         return state
 
     def dump(self, state: TimerState) -> bytes:
@@ -87,11 +107,31 @@ class Timer:
     def load(self, data: bytes) -> TimerState:
         """Raises: ValueError when the bytes are no snapshot of this version."""
         due = msgspec.msgpack.decode(data, type=list[Due])
-        return TimerState({each.command: each for each in due})
+        return TimerState({(each.command, each.purpose): each for each in due})
+
+
+def _next_word(state: TimerState, fact: Fact) -> None:
+    command = getattr(fact, "command", None)
+    if command is None:
+        return
+    state.close(command, *OF_A_COMMAND)
+    match fact:
+        case CommandSimulated() if fact.next == "confirm":
+            state.wait(command, "confirmation", fact.expires_at)
+        case ApprovalRequested():
+            state.wait(command, "approval", fact.expires_at)
+            if fact.escalates_at is not None and fact.escalates_at < fact.expires_at:
+                state.wait(command, "escalation", fact.escalates_at)
+        case CommandPermitted():
+            state.wait(command, "execution", fact.permit.not_after)
+            state.close(fact.confirms, "confirmation")  # the simulation that it confirms waits no more
+        case _:
+            return
 
 
 def inputs_of(site: str) -> tuple[Reads, ...]:
     """All of COMMANDS that opens or closes a deadline."""
-    opening = ("approval_requested", "simulated", "permitted")
+    opening = ("simulation_ordered", "simulated", "approval_requested", "permitted", "bypass_granted")
     closing = ("denied", "cancelled", "expired", "claimed", "executed", "failed", "outcome_unknown")
-    return (Reads("COMMANDS", tuple(f"cmd.{site}.{each}.*.*" for each in (*opening, *closing))),)
+    acts = ("approval_escalated", "act_done", "bypass_ended", "reconcile_ordered")
+    return (Reads("COMMANDS", tuple(f"cmd.{site}.{each}.*.*" for each in (*opening, *closing, *acts))),)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from plantops.events.base import CommandId
 from plantops.events.operations import TimerFired
@@ -17,7 +17,10 @@ from plantops.flow.context import Context
 from plantops.flow.declaration import ProcessSpec, Writes
 from plantops.flow.policies import follow
 from plantops.flow.shell import Shell
-from plantops.timer.core import NAME, Due, Timer, TimerState, inputs_of
+from plantops.timer.core import NAME, Due, Purpose, Timer, TimerState, inputs_of
+
+# What was told, by command and purpose, and when.
+Told: TypeAlias = dict[tuple[CommandId, Purpose], tuple[Due, datetime]]
 
 OWNER = "gate"
 # The gate's own check at use is what counts; the word comes a little later, so that it is never early.
@@ -52,21 +55,21 @@ async def run_timer(context: Context) -> None:
 
 
 async def _ring(context: Context, shell: Shell[TimerState]) -> None:
-    told: dict[CommandId, tuple[Due, datetime]] = {}
+    told: Told = {}
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         now, open_ = context.now(), shell.state.open
-        told = {command: word for command, word in told.items() if open_.get(command) == word[0]}
+        told = {key: word for key, word in told.items() if open_.get(key) == word[0]}
         ready = [due for due in open_.values() if due.due + GRACE <= now and is_new(told, due, now)]
         for due in heapq.nsmallest(100, ready):
             event = TimerFired(site=context.site, command=due.command, due=due.due, purpose=due.purpose)
             identity = f"timer.{due.command}.{due.purpose}"
             message = context.signer.message(timer(context.site, OWNER), event, id=identity, time=now)
             await context.bus.publish(message, stream="TIMERS")
-            told[due.command] = (due, now)
+            told[due.command, due.purpose] = (due, now)
 
 
-def is_new(told: Mapping[CommandId, tuple[Due, datetime]], due: Due, now: datetime) -> bool:
+def is_new(told: Told, due: Due, now: datetime) -> bool:
     """Not told yet, or not heard: the gate ignores a word that comes before its own deadline."""
-    word = told.get(due.command)
+    word = told.get((due.command, due.purpose))
     return word is None or word[0] != due or now - word[1] >= AGAIN
