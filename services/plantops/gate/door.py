@@ -32,6 +32,7 @@ from plantops.flow.signing import Signer
 from plantops.gate.caller import Caller, caller_of
 from plantops.gate.crowd import Crowd, Quota
 from plantops.gate.state import Asked, GateState
+from plantops.gate.unchanged import written_tags
 from plantops.ledger import dsse
 from plantops.model.load import Plant
 from plantops.policy.arguments import is_writable_down
@@ -161,7 +162,7 @@ class Door:
                 signer=signer,
                 evidence=evidence,
                 received_at=self.now(),
-                observation=await self._observe(intent),
+                observation=await self._observe(intent, is_held_against=bool(intent.confirms)),
             )
             target = intent_subject(self.site, intent.actor, intent.asset, intent.operation)
             sequence = await self._store("INTENTS", target, event, f"{command}.{digest[:24]}")
@@ -215,14 +216,16 @@ class Door:
             expires_at=plain.expires_at or now + UNSIGNED_LIFE,
         )
 
-    async def _observe(self, intent: Intent) -> Observation | None:
-        """What the judgement will need. A safe-direction command needs nothing and waits for nothing."""
+    async def _observe(self, intent: Intent, *, is_held_against: bool) -> Observation | None:
+        """What the judgement will need, and what stands in the tags to be written where that is held against
+        a simulation. A safe-direction command needs nothing and waits for nothing."""
         verified = self.state().verified
         assert verified is not None
         if rule_for(verified.policy, intent.asset, intent.operation).safe_direction:
             return None
         needed = inputs_needed(verified.policy, self.plant, intent.asset, intent.operation)
-        return await self.observe(needed)
+        written = written_tags(self.plant, intent) if is_held_against else ()
+        return await self.observe(tuple(sorted({*needed, *written})))
 
     async def _take_approval(self, message: Message, caller: Caller, keyring: Keyring) -> bytes:
         approval, signer = keyring.open_approval(message.data)
@@ -245,7 +248,7 @@ class Door:
             signer=signer,
             evidence=message.data.decode(),
             received_at=self.now(),
-            observation=await self._observe(asked.intent),
+            observation=await self._observe(asked.intent, is_held_against=True),
         )
         target = approval_subject(self.site, approval.person, approval.command)
         identity = f"{approval.command}.{_fingerprint(approval)}"
@@ -312,7 +315,15 @@ def _check_size(intent: Intent) -> None:
             f"at most {MAX_ARGUMENTS} arguments and a chain of {MAX_CHAIN} names are taken",
             reason="too_large",
         )
-    texts = (*intent.arguments, *intent.on_behalf_of, intent.key, intent.nonce, intent.confirms, intent.model)
+    texts = (
+        *intent.arguments,
+        *intent.on_behalf_of,
+        intent.key,
+        intent.nonce,
+        intent.confirms,
+        intent.model,
+        intent.simulation,
+    )
     values = [value for value in intent.arguments.values() if isinstance(value, str)]
     if sum(len(text.encode()) for text in (*values, *intent.arguments)) > MAX_TEXTS:
         raise Refused(
