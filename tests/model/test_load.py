@@ -10,7 +10,17 @@ import msgspec
 import pytest
 
 from plantops.events.base import TagName
-from plantops.model.assets import Argument, Asset, Model, Operation, Property, Requirement, Step, Verify
+from plantops.model.assets import (
+    Argument,
+    Asset,
+    Delegate,
+    Model,
+    Operation,
+    Property,
+    Requirement,
+    Step,
+    Verify,
+)
 from plantops.model.load import Plant, check_model, load_model, tag_sources
 from plantops.runtime.errors import SettingsError
 from support.plant_samples import DEFINITIONS, MODEL, PLANT, SPEED, source, tag
@@ -40,6 +50,12 @@ def required(property_: str, value: bool | float) -> Model:
     return operation(requires=(Requirement(property=property_, equals=value),))
 
 
+def delegated(source: str = "mes", path: str = "batches/start", **changed: object) -> Model:
+    who = Delegate(source=source, path=path)
+    return operation(**{"steps": (), "undo": "none", "delegate": who, **changed})  # type: ignore[arg-type]
+
+
+MES = (*DEFINITIONS, source("mes"))
 WRONG = [
     (Model(assets={"a.b": Asset()}), "assets.a.b", "asset name"),
     (properties(**{"x y": Property(tag=TagName("level"))}), "properties.x y", "property name"),
@@ -72,15 +88,30 @@ WRONG = [
     (operation(undo="back"), "Try.undo", "'back'"),
     (operation(undo="operation:Nothing"), "Try.undo", "does not have"),
     (operation(undo="operation:SetSpeed"), "Try.undo", "takes arguments"),
+    (operation("act-lock"), "operations.act-lock", "are acts"),
+    (operation(delegate=Delegate(source="mes", path="x")), "Try.delegate", "beside steps"),
+    (delegated("erp"), "Try.delegate.source", "no source 'erp'"),
+    (delegated(path=""), "Try.delegate.path", "is empty"),
+    (delegated(delegate=Delegate(source="mes", path="x", timeout_seconds=math.nan)), "timeout", "is nan"),
+    (delegated(compensate="restore"), "Try.compensate", "there is none"),
+    (delegated(undo="restore"), "Try.undo", "nothing that a delegate did"),
+    (operation(simulator=Delegate(source="erp", path="x")), "Try.simulator.source", "no source 'erp'"),
+    (operation(simulator=Delegate(source="plc", path="x")), "Try.simulator.source", "name another"),
+    (delegated(simulator=Delegate(source="mes", path="y")), "Try.simulator.source", "name another"),
 ]
 
 
 @pytest.mark.parametrize(("model", "place", "why"), WRONG, ids=[f"{place} {why}" for _m, place, why in WRONG])
 def test_refuses_what_does_not_fit_and_names_the_place(model: Model, place: str, why: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        Plant.of(model, DEFINITIONS)
+        Plant.of(model, MES)
     assert place in caught.value.setting
     assert why in caught.value.message
+
+
+def test_a_source_without_tags_may_carry_out_and_simulate() -> None:
+    check_model(delegated(), MES)
+    check_model(operation(simulator=Delegate(source="mes", path="x"), compensate="restore"), MES)
 
 
 def with_valve(change: Callable[[Operation], Operation]) -> Model:

@@ -9,10 +9,13 @@ from typing import NoReturn
 
 from plantops.events.base import Scalar, SourceName, TagName, is_token
 from plantops.events.tags import Kind, SourceDefined, TagDefinition
-from plantops.model.assets import Argument, ArgumentType, Asset, Model, Operation, Step
+from plantops.model.assets import Argument, ArgumentType, Asset, Delegate, Model, Operation, Step
 from plantops.runtime.errors import SettingsError
 
 _UNDO_OPERATION = "operation:"
+# Names that begin so are acts of the gate (`policy.acts`), which knows the model and is not known by it.
+_ACT = "act-"
+_MAX_DELEGATE_SECONDS = 3600.0
 _KINDS: Mapping[ArgumentType, tuple[Kind, ...]] = {
     "number": ("f8",),
     "integer": ("f8", "i8", "u8"),
@@ -53,11 +56,17 @@ def undo_operation(undo: str) -> str | None:
 
 
 def check_bound_model(
-    model: Model, sources: Mapping[TagName, SourceName], tags: Mapping[TagName, TagDefinition]
+    model: Model,
+    sources: Mapping[TagName, SourceName],
+    tags: Mapping[TagName, TagDefinition],
+    names: frozenset[SourceName],
 ) -> None:
-    """Raises: SettingsError at the first thing that is wrong, in the order of the file."""
+    """`names` are all sources, also those without a tag, which may carry out operations.
+
+    Raises: SettingsError at the first thing that is wrong, in the order of the file.
+    """
     for name, asset in model.assets.items():
-        _Checker(name, asset, sources, tags).check()
+        _Checker(name, asset, sources, tags, names).check()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,7 @@ class _Checker:
     asset: Asset
     sources: Mapping[TagName, SourceName]
     tags: Mapping[TagName, TagDefinition]
+    names: frozenset[SourceName]
 
     def check(self) -> None:
         self._token("", "asset", self.name)
@@ -81,14 +91,15 @@ class _Checker:
                 )
         for name, operation in self.asset.operations.items():
             self._token(f"operations.{name}", "operation", name)
+            if name.startswith(_ACT):
+                self._wrong(f"operations.{name}", f"names that begin with {_ACT!r} are acts: take another")
             self._operation(f"operations.{name}", operation)
 
     def _operation(self, place: str, operation: Operation) -> None:
         for name, argument in operation.arguments.items():
             self._token(f"{place}.arguments.{name}", "argument", name)
             self._argument(f"{place}.arguments.{name}", argument)
-        if not operation.steps:
-            self._wrong(f"{place}.steps", "has no step: say what is to be written")
+        self._doer(place, operation)
         for number, step in enumerate(operation.steps):
             self._step(f"{place}.steps[{number}]", step, operation)
         if len(self._sources_of(operation)) > 1:
@@ -99,6 +110,34 @@ class _Checker:
             tag = self._tag(f"{key}.property", required.property)
             self._fits(f"{key}.equals", required.equals, tag)
         self._undo(f"{place}.undo", operation)
+
+    def _doer(self, place: str, operation: Operation) -> None:
+        """Either steps or a delegate, and each of them where it can be."""
+        if not operation.steps and operation.delegate is None:
+            self._wrong(f"{place}.steps", "has no step: say what is to be written, or name a delegate")
+        if operation.steps and operation.delegate is not None:
+            self._wrong(f"{place}.delegate", "stands beside steps: keep one of the two")
+        if operation.compensate == "restore" and not operation.steps:
+            self._wrong(f"{place}.compensate", "restores what steps wrote, and there is none: remove it")
+        if operation.delegate is not None:
+            self._delegate(f"{place}.delegate", operation.delegate)
+        if operation.simulator is not None:
+            self._delegate(f"{place}.simulator", operation.simulator)
+            doers = self._sources_of(operation)
+            if operation.delegate is not None:
+                doers = {SourceName(operation.delegate.source)}
+            if operation.simulator.source in doers:
+                text = f"{operation.simulator.source!r} carries the operation out, and is asked anyway: "
+                self._wrong(f"{place}.simulator.source", f"{text}name another source")
+
+    def _delegate(self, place: str, delegate: Delegate) -> None:
+        if delegate.source not in self.names:
+            self._wrong(f"{place}.source", f"there is no source {delegate.source!r}: check its spelling")
+        if not delegate.path:
+            self._wrong(f"{place}.path", "is empty: say which operation is meant there")
+        if not 0 < delegate.timeout_seconds <= _MAX_DELEGATE_SECONDS:
+            text = f"is {delegate.timeout_seconds}: use more than 0, at most {_MAX_DELEGATE_SECONDS:g}"
+            self._wrong(f"{place}.timeout_seconds", text)
 
     def _argument(self, place: str, argument: Argument) -> None:
         numeric = argument.type in ("number", "integer")
@@ -137,7 +176,12 @@ class _Checker:
                 self._wrong(f"{place}.verify.{key}", f"is {number}: give a finite number, 0 or more")
 
     def _undo(self, place: str, operation: Operation) -> None:
-        if operation.undo in ("none", "restore"):
+        if operation.undo == "none":
+            return
+        if operation.delegate is not None:
+            text = f"is {operation.undo!r}, but nothing that a delegate did is known here: use 'none'"
+            self._wrong(place, text)
+        if operation.undo == "restore":
             return
         name = undo_operation(operation.undo)
         if name is None:
@@ -145,6 +189,8 @@ class _Checker:
         other = self.asset.operations.get(name)
         if other is None:
             self._wrong(place, f"names the operation {name!r}, which this asset does not have")
+        if other.delegate is not None:
+            self._wrong(place, f"{name!r} is carried out by a delegate and writes nothing: use 'restore'")
         if any(argument_of(step.value) is not None for step in other.steps):
             self._wrong(place, f"{name!r} takes arguments, an undo has none to give: use 'restore'")
         if self._sources_of(other) != self._sources_of(operation):

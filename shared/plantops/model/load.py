@@ -76,7 +76,8 @@ def check_model(model: Model, definitions: Iterable[SourceDefined]) -> None:
     Raises: SettingsError naming asset, operation and key of the first thing that is wrong.
     """
     known = tuple(definitions)
-    check_bound_model(model, tag_sources(known), tag_index(known))
+    names = frozenset(definition.source for definition in known)
+    check_bound_model(model, tag_sources(known), tag_index(known), names)
 
 
 def tag_sources(definitions: Iterable[SourceDefined]) -> dict[TagName, SourceName]:
