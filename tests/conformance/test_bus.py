@@ -9,6 +9,7 @@ import pytest
 from plantops.events.envelope import Message
 from plantops.flow.bus import Bus, Reader, Stored
 from plantops.runtime.errors import BrokerUnavailable, Conflict, Misrouted, NobodyAnswers, StreamMissing
+from support.nats import until
 from support.stages import Stage, stage, texts
 
 __all__ = ["stage"]
@@ -256,6 +257,30 @@ async def test_a_service_answers(stage: Stage, bus: Bus) -> None:
     await serving.stop()
     with pytest.raises(NobodyAnswers):
         await bus.request("echo.a", b"", timeout=5)
+
+
+async def test_each_group_hears_a_request_once_and_who_has_no_answer_leaves_it_to_the_other(
+    stage: Stage, bus: Bus
+) -> None:
+    heard: list[str] = []
+    replies: set[str] = set()
+
+    async def silent(message: Message) -> None:
+        heard.append("silent")
+        replies.add(message.reply)
+
+    async def answer(message: Message) -> bytes:
+        heard.append("answers")
+        replies.add(message.reply)
+        return b"done"
+
+    server = await stage.bus("server")
+    for handler, group in ((silent, "one"), (silent, "one"), (answer, "two"), (answer, "two")):
+        await server.serve("shared", handler, group=group)
+    assert (await bus.request("shared", b"", timeout=5)).data == b"done"
+    await until(lambda: len(heard) == 2)
+    assert sorted(heard) == ["answers", "silent"]
+    assert len(replies) == 1  # the request's own name, and the same for both
 
 
 async def test_a_slow_answer_does_not_hold_up_the_next(stage: Stage, bus: Bus) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import typer
 
 from plantops.cli.output import DEMO_FOLDER, Folder, JsonLines, Voice, safe, working
@@ -15,7 +18,7 @@ from plantops.deployment.readiness import refuse_unready
 from plantops.deployment.runtime_file import hold
 from plantops.deployment.signals import stop_on_signals
 from plantops.deployment.site import Site, load_site
-from plantops.deployment.supervisor import Supervisor, grouped
+from plantops.deployment.supervisor import Supervisor, grouped, replicated
 from plantops.runtime.errors import SettingsError
 from plantops.runtime.log import configure_logging
 
@@ -25,7 +28,13 @@ def register(app: typer.Typer) -> None:
     app.command(name="up")(up)
 
 
-def up(folder: Folder = DEMO_FOLDER, json: JsonLines = False) -> None:
+def up(
+    folder: Folder = DEMO_FOLDER,
+    gates: Annotated[
+        int, typer.Option(help="How many gates run, one at work; 0: as the site's settings say.")
+    ] = 0,
+    json: JsonLines = False,
+) -> None:
     """Start everything: broker, processes and, for the demo site, the simulated plant. Ctrl-C stops it.
 
     The folder is checked first: what a person must mend is told before anything starts. Without --folder
@@ -44,7 +53,9 @@ def up(folder: Folder = DEMO_FOLDER, json: JsonLines = False) -> None:
         )
     with working("checking the folder…", quiet=json):
         site = load_site(folder)
-        grouped(process_names(site), site.settings.groups)
+        if gates:
+            site = dataclasses.replace(site, settings=msgspec.structs.replace(site.settings, gates=gates))
+        replicated(grouped(process_names(site), site.settings.groups), site.settings.gates)
         refuse_unready(site)
     with hold(site.folder):
         run_work(_up(site, voice))

@@ -43,7 +43,8 @@ class SiteSettings(Part, frozen=True):
 
     `sources` maps a source's name to its file, relative to the site folder. `groups` says which processes
     share an operating-system process under `plantops up` (by trust and blast radius); what it does not
-    name runs alone. `adapter-*` stands for all adapters.
+    name runs alone. `adapter-*` stands for all adapters. `gates` is how often `plantops up` starts the
+    group of the gate: one of them is at work, the others take over within a second when it ends.
     """
 
     site: str
@@ -53,4 +54,5 @@ class SiteSettings(Part, frozen=True):
     simulation: Simulation = Simulation()
     archive: ArchiveSettings = ArchiveSettings()
     groups: dict[str, tuple[str, ...]] = {}
+    gates: int = 1
     log_level: str = "info"

@@ -46,6 +46,26 @@ log = structlog.get_logger("plantops.up")
 Tell = Callable[[str], None]
 
 
+MOST_GATES = 8
+
+
+def replicated(groups: Mapping[str, tuple[str, ...]], gates: int) -> dict[str, tuple[str, ...]]:
+    """The groups, that of the gate `gates` times: `gate`, `gate-2`, `gate-3` ...
+
+    Raises: SettingsError when the number is none, or a group has such a name already.
+    """
+    if not 1 <= gates <= MOST_GATES:
+        raise SettingsError(f"gates is {gates}: 1 to {MOST_GATES} can run", setting="gates")
+    result = dict(groups)
+    for group, members in groups.items():
+        if "gate" in members:
+            for number in range(2, gates + 1):
+                if (name := f"{group}-{number}") in result:
+                    raise SettingsError(f"{name!r} is already a group: rename it", setting="groups")
+                result[name] = members
+    return result
+
+
 def grouped(names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     """Operating-system processes and what runs in each; a process that no group names runs alone.
 
@@ -151,7 +171,8 @@ class Supervisor:
         )
 
     async def _keep(self) -> None:
-        groups = grouped(process_names(self.site), self.site.settings.groups)
+        settings = self.site.settings
+        groups = replicated(grouped(process_names(self.site), settings.groups), settings.gates)
         keepers = [asyncio.create_task(self._guard(name, members)) for name, members in groups.items()]
         if self._server is not None and self._logins is not None:
             keepers.append(asyncio.create_task(self._guard_broker(self._server, self._logins)))

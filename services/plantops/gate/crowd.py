@@ -5,7 +5,7 @@ Everybody's intents go through one gate, and stops with them: nobody may fill th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,6 +14,8 @@ from plantops.events.base import CommandId
 from plantops.runtime.errors import Refused
 
 MAX_UNDECIDED = 128
+# Of everybody together: a stop is folded behind what was stored before it.
+MAX_ALL = 256
 MAX_REFUSALS = 60
 SPAN = timedelta(minutes=1)
 
@@ -30,13 +32,14 @@ class Crowd:
 
     @contextmanager
     def place(self, login: str, command: CommandId, *, is_safe: bool) -> Iterator[None]:
-        """A place for one intent, given back when the block fails or it is folded. Raises: Refused."""
+        """A place for one intent, given back when the block fails or it is folded. Raises: Refused.
+
+        Stops have places of their own; of the rest each login has its share once they are many.
+        """
         waiting = self._waiting.setdefault((login, is_safe), {})
-        if len(waiting) >= MAX_UNDECIDED and command not in waiting:
-            folded = self.folded()
-            for old in [each for each in waiting if each in folded]:
-                del waiting[old]
-            if len(waiting) >= MAX_UNDECIDED:
+        if command not in waiting and self._is_full(waiting, is_safe=is_safe):
+            self._clear()
+            if self._is_full(waiting, is_safe=is_safe):
                 raise Refused(
                     f"{len(waiting)} intents of {login!r} wait to be judged: wait, then try again",
                     reason="busy",
@@ -47,6 +50,19 @@ class Crowd:
         except BaseException:
             waiting.pop(command, None)
             raise
+
+    def _is_full(self, waiting: Sized, *, is_safe: bool) -> bool:
+        if len(waiting) >= MAX_UNDECIDED or is_safe:
+            return len(waiting) >= MAX_UNDECIDED
+        crowded = [len(each) for (_login, safe), each in self._waiting.items() if each and not safe]
+        return sum(crowded) >= MAX_ALL and len(waiting) >= MAX_ALL // len(crowded)
+
+    def _clear(self) -> None:
+        """Forget what is folded."""
+        folded = self.folded()
+        for waiting in self._waiting.values():
+            for old in [each for each in waiting if each in folded]:
+                del waiting[old]
 
 
 @dataclass

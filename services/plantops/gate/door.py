@@ -3,6 +3,9 @@
 It is a plain responder. The server writes who asks into `Nats-Request-Info`; what arrives by a forged
 reply, a JetStream delivery or from inside the plant's account carries no client there and is refused.
 What it lets in is stored as the gate's own signed event, together with what it observed for it.
+
+Several doors may hear one request: that of stops beside the common one, that of a gate which was replaced and
+does not know it yet. Whatever they take of it is one command, since it gets its name from the request itself.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from plantops.flow.bus import Bus
 from plantops.flow.signing import Signer
 from plantops.gate.caller import Caller, caller_of
 from plantops.gate.crowd import Crowd, Quota
+from plantops.gate.line import Line
 from plantops.gate.state import Asked, GateState
 from plantops.gate.unchanged import written_tags
 from plantops.ledger import dsse
@@ -38,7 +42,7 @@ from plantops.model.load import Plant
 from plantops.policy.arguments import is_writable_down
 from plantops.policy.judge import inputs_needed, rule_for
 from plantops.policy.keyring import Keyring
-from plantops.runtime.errors import BrokerError, Conflict, Refused, TrustError
+from plantops.runtime.errors import BrokerError, Conflict, Fenced, Refused, TrustError
 
 MAX_BYTES = 64 * 1024
 MAX_ARGUMENTS = 64
@@ -61,11 +65,21 @@ Refuse = Callable[[str, str, str], Awaitable[None]]
 """Told (login, subject, reason) of what was turned away, so that the audit knows it too."""
 
 
+async def _always() -> None:
+    """Where nobody else can have taken over."""
+
+
+def _nowhere(_asset: str, _operation: str) -> bool:
+    return False
+
+
 @dataclass
 class Door:
     """Takes requests on `door.intent.<site>.>` and `door.approval.<site>.>`.
 
-    `state` is the gate's own; the door reads it to know what was asked before, and never changes it.
+    `state` is the gate's own; the door reads it to know what was asked before, and never changes it. `owns`
+    raises Fenced when another gate is at work: then nothing is stored and nothing answered. `is_heard_twice`
+    says which operations have another door that tells the audit what is refused.
     """
 
     site: SiteName
@@ -76,31 +90,37 @@ class Door:
     observe: Observe
     refuse: Refuse
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    owns: Callable[[], Awaitable[None]] = _always
+    is_heard_twice: Callable[[str, str], bool] = _nowhere
     _known: tuple[Digest, Keyring] | None = field(default=None, repr=False)
     _taken: dict[CommandId, Digest] = field(default_factory=dict, repr=False)
     _crowd: Crowd = field(init=False, repr=False)
+    _line: Line = field(default_factory=Line, repr=False)
     _quota: Quota = field(default_factory=Quota, repr=False)
 
     def __post_init__(self) -> None:
         self._crowd = Crowd(lambda: self.state().asked)
 
-    async def intent(self, message: Message) -> bytes:
-        """Answers `IntentTaken`, or a problem that says why the intent was not taken."""
+    async def intent(self, message: Message) -> bytes | None:
+        """Answers `IntentTaken`, or a problem that says why the intent was not taken; None when replaced."""
         return await self._answer(message, self._take_intent)
 
-    async def approval(self, message: Message) -> bytes:
-        """Answers `ApprovalTaken`, or a problem that says why the approval was not taken."""
+    async def approval(self, message: Message) -> bytes | None:
+        """Answers `ApprovalTaken`, or a problem that says why the approval was not taken; None when replaced."""
         return await self._answer(message, self._take_approval)
 
     async def _answer(
         self, message: Message, take: Callable[[Message, Caller, Keyring], Awaitable[bytes]]
-    ) -> bytes:
+    ) -> bytes | None:
         login = "nobody"
         try:
-            keyring = self._keyring()
-            caller = caller_of(message, keyring)
-            login = caller.name
-            return await take(_bounded(message), caller, keyring)
+            login = caller_of(message, self._keyring()).name
+            async with self._line.turn(login):
+                keyring = self._keyring()  # it may be a newer one by now
+                return await take(_bounded(message), caller_of(message, keyring), keyring)
+        except Fenced as replaced:
+            log.info("door.closed", subject=message.subject, reason=replaced.message)
+            return None
         except BrokerError as error:
             return problem(
                 "unavailable", f"{error}; whether it was taken is not known: try again with the same key"
@@ -116,7 +136,7 @@ class Door:
                 reason = "not_trusted"
             case _:
                 reason = "malformed"
-        left_out = self._quota.take(login, self.now())
+        left_out = None if self._is_told(subject) else self._quota.take(login, self.now())
         if left_out is None:
             return problem(reason, str(error))
         log.info("door.refused", login=login, subject=subject, reason=reason, left_out=left_out)
@@ -126,6 +146,9 @@ class Door:
         except BrokerError as away:
             log.warning("door.refusal_not_audited", login=login, subject=subject, cause=str(away))
         return problem(reason, str(error))
+
+    def _is_told(self, subject: str) -> bool:
+        return self.is_heard_twice(*subject.split(".")[-2:])
 
     def _keyring(self) -> Keyring:
         verified = self.state().verified
@@ -210,7 +233,7 @@ class Door:
             asset=plain.asset or subject.asset,
             operation=plain.operation or subject.operation,
             actor=PrincipalName(actor),
-            key=plain.key or secrets.token_hex(16),
+            key=plain.key or _name_of(message),
             nonce=plain.nonce or secrets.token_hex(16),
             issued_at=plain.issued_at or now,
             expires_at=plain.expires_at or now + UNSIGNED_LIFE,
@@ -256,7 +279,11 @@ class Door:
         return encode_json(ApprovalTaken(command=approval.command, sequence=sequence))
 
     async def _store(self, stream: str, subject: str, event: Taken, identity: str) -> int:
-        """The same words sent again while the first are on their way are stored once."""
+        """The same words sent again while the first are on their way are stored once.
+
+        Raises: Fenced when another gate is at work.
+        """
+        await self.owns()
         signed = self.signer.message(subject, event, id=f"{stream.lower()}.{identity}", time=self.now())
         try:
             return await self.bus.publish(signed, stream=stream, message_id=f"{stream.lower()}.{identity}")
@@ -277,6 +304,13 @@ class Door:
             event.command,
             event.evidence,
         )
+
+
+def _name_of(request: Message) -> str:
+    """A key for words without one: the broker's own name for the request, so each door gives the same."""
+    if not request.reply:
+        return secrets.token_hex(16)
+    return hashlib.sha256(f"{request.reply}\0{request.subject}".encode()).hexdigest()[:32]
 
 
 def _bounded(message: Message) -> Message:

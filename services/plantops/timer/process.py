@@ -17,6 +17,7 @@ from plantops.flow.context import Context
 from plantops.flow.declaration import ProcessSpec, Writes
 from plantops.flow.policies import follow
 from plantops.flow.shell import Shell
+from plantops.flow.standby import take_turns
 from plantops.timer.core import NAME, Due, Purpose, Timer, TimerState, inputs_of
 
 # What was told, by command and purpose, and when.
@@ -40,17 +41,28 @@ def timer_spec(site: str) -> ProcessSpec:
         ),
         lookups=("POLICY",),
         snapshots=True,
+        standby=True,
     )
 
 
 async def run_timer(context: Context) -> None:
-    """Until cancelled. A deadline that was told stays open until the gate answers, and is told again."""
-    shell = Shell(Timer(context.site), context.bus, context.signer, context.in_force, site=context.site)
-    await shell.restore()
+    """Until cancelled: at work, or standing by.
+
+    A deadline that was told stays open until the gate answers, and is told again.
+    """
     context.ready()
     async with asyncio.TaskGroup() as group:
-        group.create_task(shell.run())
         group.create_task(follow(context.bus, context.in_force))
+        group.create_task(take_turns(context.bus, lambda: _keep_time(context)))
+
+
+async def _keep_time(context: Context) -> None:
+    """Raises: Fenced when another timer has taken over. What both tell counts once."""
+    shell = Shell(Timer(context.site), context.bus, context.signer, context.in_force, site=context.site)
+    await shell.restore()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(shell.run())
+        group.create_task(shell.hold())
         group.create_task(_ring(context, shell))
 
 

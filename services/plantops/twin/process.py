@@ -12,6 +12,7 @@ from plantops.flow.declaration import ProcessSpec, Writes
 from plantops.flow.policies import follow
 from plantops.flow.processor import Recorded
 from plantops.flow.shell import Shell
+from plantops.flow.standby import take_turns
 from plantops.twin.core import Twin, TwinState
 from plantops.twin.service import VERBS, TwinService
 
@@ -29,11 +30,20 @@ def twin_spec(site: str) -> ProcessSpec:
         lookups=("DEFINITIONS", "POLICY"),
         public=tuple(service("twin", site, verb) for verb in VERBS),
         snapshots=True,
+        standby=True,
     )
 
 
 async def run_twin(context: Context) -> None:
-    """Until cancelled. Raises: Fenced when another twin took over."""
+    """Until cancelled: at work, or standing by."""
+    context.ready()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(follow(context.bus, context.in_force))
+        group.create_task(take_turns(context.bus, lambda: _shadow(context)))
+
+
+async def _shadow(context: Context) -> None:
+    """Raises: Fenced when another twin has taken over."""
     waiting: list[TwinService] = []
 
     def on_batch(_state: TwinState, _inputs: Sequence[Recorded]) -> None:
@@ -58,8 +68,12 @@ async def run_twin(context: Context) -> None:
         now_ns=lambda: to_nanoseconds(context.now()),
     )
     waiting.append(answering)
-    await answering.serve(context.bus)
-    context.ready()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(shell.run())
-        group.create_task(follow(context.bus, context.in_force))
+    # A twin that hangs keeps its place in its own group, and nobody waits for it.
+    serving = await answering.serve(context.bus, group=shell.token)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(shell.run())
+            group.create_task(shell.hold())
+    finally:
+        for each in serving:
+            await each.stop()

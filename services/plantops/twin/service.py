@@ -45,15 +45,17 @@ class TwinService:
     _directory: Directory = field(default_factory=Directory, repr=False)
     _bell: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
-    async def serve(self, bus: Bus) -> list[Subscription]:
-        """Start answering."""
+    async def serve(self, bus: Bus, *, group: str = "") -> list[Subscription]:
+        """Start answering, as one of `group`."""
         handlers = {
             "get": self.get,
             "list": self.list,
             "watch": self.watch,
             "sightings": self.sightings,
         }
-        return [await bus.serve(service("twin", self.site, verb), handlers[verb]) for verb in VERBS]
+        return [
+            await bus.serve(service("twin", self.site, verb), handlers[verb], group=group) for verb in VERBS
+        ]
 
     def changed(self) -> None:
         """Wake everybody who watches."""

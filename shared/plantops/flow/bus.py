@@ -40,8 +40,9 @@ class StreamState:
     last: int
 
 
-Handler: TypeAlias = Callable[[Message], Awaitable[bytes]]
-"""Answers a request. The request's headers carry `Nats-Request-Info` where it came from CLIENTS."""
+Handler: TypeAlias = Callable[[Message], Awaitable[bytes | None]]
+"""Answers a request, or leaves that to another one (None). The request's headers carry `Nats-Request-Info`
+where it came from CLIENTS."""
 
 
 class Subscription(Protocol):
@@ -150,8 +151,11 @@ class Bus(Protocol):
         """Ask a service. Raises: NobodyAnswers at once when nobody listens, BrokerUnavailable in time-out."""
         ...
 
-    async def serve(self, subject: str, handler: Handler) -> Subscription:
-        """Answer requests on `subject`, each in a task of its own; a request without reply is handled too."""
+    async def serve(self, subject: str, handler: Handler, *, group: str = "") -> Subscription:
+        """Answer requests on `subject`, each in a task of its own; a request without reply is handled too.
+
+        Each request is heard once by each group; the default group are all connections of this identity.
+        """
         ...
 
     async def listen(self, subject: str, handler: Callable[[Message], Awaitable[None]]) -> Subscription:

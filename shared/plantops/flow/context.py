@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,8 @@ class Context:
     """One identity at work. `auditor` is None for those who write no audit records.
 
     `state` is the identity's own folder (0700) for what no log can rebuild: the audit journal and
-    high-water marks. `ready` is called when the process has restored what it knows and answers.
+    high-water marks. `ready` is called when the process has restored what it knows and answers, or stands by.
+    `connect` opens another connection of the same identity.
     """
 
     site: SiteName
@@ -33,3 +34,4 @@ class Context:
     auditor: Auditor | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ready: Callable[[], None] = lambda: None
+    connect: Callable[[], Awaitable[Bus]] | None = None

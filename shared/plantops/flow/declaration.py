@@ -26,7 +26,8 @@ class ProcessSpec:
     `lookups` are streams that it may read by sequence or last-by-subject. `serves` are services in its
     own account; those in `public` are reached from CLIENTS too (`door` ones with the asker's login told by
     the server). `asks` are services it requests, `hears` subjects it listens to without a stream.
-    `snapshots`: it has a bucket of its own for snapshots.
+    `snapshots`: it has a bucket of its own for snapshots. `standby`: several processes may run under it, of
+    which one is at work and tells the others so.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ProcessSpec:
     hears: tuple[str, ...] = ()
     audits: bool = False
     snapshots: bool = False
+    standby: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,11 @@ class ClientSpec:
 def consumer_name(process: str, reads: Reads) -> str:
     """The durable's name on its stream: the process, and the consumer's own name where it has several."""
     return f"{process}-{reads.name}" if reads.name else process
+
+
+def alive_subject(process: str) -> str:
+    """Where the one that is at work tells the others of its identity so; it crosses no account border."""
+    return f"alive.{process}"
 
 
 def snapshot_stream(process: str) -> str:

@@ -233,14 +233,14 @@ class JetStreamBus:
             raise BrokerUnavailable(f"the service on {subject!r} failed: {headers[wire.SERVICE_ERROR]}")
         return Message(subject, answer.data, headers)
 
-    async def serve(self, subject: str, handler: Handler) -> JetStreamSubscription:
+    async def serve(self, subject: str, handler: Handler, *, group: str = "") -> JetStreamSubscription:
         async def hear(message: Msg) -> None:
             task = asyncio.create_task(self._answer(message, handler))
             self._tasks.add(task)
             task.add_done_callback(self._forget)
 
-        # A queue group of our own: with a standby under the same identity each request is heard once.
-        return JetStreamSubscription(await self._connection.subscribe(subject, hear, queue=self.identity))
+        queue = group or self.identity
+        return JetStreamSubscription(await self._connection.subscribe(subject, hear, queue=queue))
 
     async def listen(
         self, subject: str, handler: Callable[[Message], Awaitable[None]]
@@ -251,14 +251,14 @@ class JetStreamBus:
         return JetStreamSubscription(await self._connection.subscribe(subject, hear))
 
     async def _answer(self, message: Msg, handler: Handler) -> None:
-        request = Message(message.subject, message.data, dict(message.headers or {}))
+        request = Message(message.subject, message.data, dict(message.headers or {}), message.reply)
         # The asker must not wait in vain when the handler breaks; the error itself is logged.
-        answer: bytes = b""
+        answer: bytes | None = b""
         headers: dict[str, str] | None = {wire.SERVICE_ERROR: "internal error, see its log"}
         try:
             answer, headers = await handler(request), None
         finally:
-            if message.reply:
+            if message.reply and answer is not None:
                 await self._connection.send(message.reply, answer, headers)
 
     def _forget(self, task: asyncio.Task[None]) -> None:

@@ -36,7 +36,7 @@ class _Ear:
     subject: str
     owner: MemoryBus
     hear: Callable[[Message], Awaitable[object]]
-    is_service: bool
+    group: str  # of a service; empty for a listener
     queue: asyncio.Queue[Message]
 
 
@@ -153,12 +153,13 @@ class MemoryBroker:
     def deliver(self, message: Message) -> None:
         """Hand a passing message to listeners."""
         for ear in self._ears:
-            if not ear.is_service and covers(ear.subject, message.subject):
+            if not ear.group and covers(ear.subject, message.subject):
                 ear.queue.put_nowait(message)
 
-    def service(self, subject: str) -> _Ear | None:
-        """Who answers requests on `subject`."""
-        return next((e for e in self._ears if e.is_service and covers(e.subject, subject)), None)
+    def services(self, subject: str) -> Sequence[_Ear]:
+        """Who hears a request on `subject`: one of each group."""
+        found = [ear for ear in self._ears if ear.group and covers(ear.subject, subject)]
+        return tuple({ear.group: ear for ear in reversed(found)}.values())
 
     def attach(self, ear: _Ear) -> None:
         """Begin to deliver to it."""
@@ -327,32 +328,34 @@ class MemoryBus:
 
     async def request(self, subject: str, data: bytes, *, timeout: float) -> Message:
         await self.ready()
-        ear = self.broker.service(subject)
-        if ear is None:
+        ears = self.broker.services(subject)
+        if not ears:
             raise NobodyAnswers(f"nobody answers {subject!r}: is its process running?")
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         # Headers as an account border would give them: who asked, told by the server.
         info = {"Nats-Request-Info": f'{{"kind":"Client","user":"{self._identity}"}}'}
-        ear.owner.spawn(_answer(ear, Message(subject, data, info), answer))
+        request = Message(subject, data, info, f"_INBOX.{self._identity}.{secrets.token_hex(8)}")
+        for ear in ears:
+            ear.owner.spawn(_answer(ear, request, answer))
         try:
             async with asyncio.timeout(timeout):
                 return Message(subject, await answer)
         except TimeoutError as error:
             raise BrokerUnavailable(f"no answer on {subject!r} within {timeout} s") from error
 
-    async def serve(self, subject: str, handler: Handler) -> MemorySubscription:
-        return await self._subscribe(subject, handler, is_service=True)
+    async def serve(self, subject: str, handler: Handler, *, group: str = "") -> MemorySubscription:
+        return await self._subscribe(subject, handler, group or self._identity)
 
     async def listen(self, subject: str, handler: Callable[[Message], Awaitable[None]]) -> MemorySubscription:
-        return await self._subscribe(subject, handler, is_service=False)
+        return await self._subscribe(subject, handler, "")
 
     async def _subscribe(
-        self, subject: str, hear: Callable[[Message], Awaitable[object]], *, is_service: bool
+        self, subject: str, hear: Callable[[Message], Awaitable[object]], group: str
     ) -> MemorySubscription:
         await self.ready()
-        ear = _Ear(subject, self, hear, is_service, asyncio.Queue())
+        ear = _Ear(subject, self, hear, group, asyncio.Queue())
         self.broker.attach(ear)
-        task = None if is_service else asyncio.create_task(_listen(ear))
+        task = None if group else asyncio.create_task(_listen(ear))
         subscription = MemorySubscription(self.broker, ear, task)
         self._subscriptions.append(subscription)
         return subscription
@@ -386,11 +389,11 @@ async def _listen(ear: _Ear) -> None:
 async def _answer(ear: _Ear, message: Message, answer: asyncio.Future[bytes]) -> None:
     try:
         result = await ear.hear(message)
-        if not isinstance(result, bytes):
+        if not isinstance(result, bytes | None):
             raise TypeError(f"the service on {ear.subject!r} answered {type(result).__name__}, not bytes")
     finally:
         # A handler that broke: the asker must not wait in vain.
         if not answer.done() and sys.exc_info()[0] is not None:
             answer.set_exception(BrokerUnavailable(f"the service on {ear.subject!r} failed: see its log"))
-    if not answer.done():
+    if result is not None and not answer.done():
         answer.set_result(result)

@@ -13,6 +13,7 @@ from plantops.events.base import is_token
 from plantops.flow.declaration import (
     ClientSpec,
     ProcessSpec,
+    alive_subject,
     consumer_name,
     snapshot_stream,
     snapshot_subject,
@@ -59,7 +60,12 @@ def process_rights(spec: ProcessSpec, site: str) -> Rights:
         publish += [audit_subject(spec.name, site), head_subject(spec.name, site)]
     if served(spec):
         publish.append(ANSWERS)
-    return Rights(unique(publish), unique([f"{inbox_prefix(spec.name)}.>", *served(spec), *spec.hears]))
+    subscribe = [f"{inbox_prefix(spec.name)}.>", *served(spec), *spec.hears]
+    if spec.standby:
+        # Asker and answerer are in the account of their identity: the answer needs no border, but a right.
+        publish += [alive_subject(spec.name), f"{inbox_prefix(spec.name)}.>"]
+        subscribe.append(alive_subject(spec.name))
+    return Rights(unique(publish), unique(subscribe))
 
 
 def client_rights(client: ClientSpec, site: str, processes: Sequence[ProcessSpec]) -> Rights:
@@ -134,6 +140,7 @@ def _check_streams(spec: ProcessSpec, table: Sequence[StreamSpec]) -> None:
 def _check_services(spec: ProcessSpec, stored: Sequence[str]) -> None:
     for subject in (*served(spec), *spec.asks):
         reserved = [*stored, f"{TOLD_PREFIX}>"]
+        reserved.append("alive.>")
         if subject not in spec.door:
             reserved.append(f"{DOOR_PREFIX}>")
         if spec.account != "AUDIT":

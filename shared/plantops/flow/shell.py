@@ -33,6 +33,9 @@ OnBatch: TypeAlias = Callable[[S, Sequence[Recorded]], None]
 OnOutputs: TypeAlias = Callable[[Sequence[Recorded]], None]
 
 _PAUSE_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 0.2
+# Below what a standby waits before it takes over from a process that hangs.
+_SURE_SECONDS: Final = 0.4
 _STOP_SECONDS: Final = 3.0
 
 
@@ -76,6 +79,12 @@ class Shell(Generic[S]):
         self._since = 0
         self._saved_at = 0.0
         self._is_whole = False
+        self._owned_at = 0.0
+
+    @property
+    def token(self) -> str:
+        """Names this run among all of the same identity."""
+        return self._store.token
 
     @property
     def state(self) -> S:
@@ -102,8 +111,29 @@ class Shell(Generic[S]):
         restorer = Restorer(self.processor, self._bus, self._reader, self._store, self._outlet, self._inlets)
         self._state = await restorer.restore()
         self._created = restorer.created
-        self._saved_at = asyncio.get_running_loop().time()
+        self._saved_at = self._owned_at = asyncio.get_running_loop().time()
         self._is_whole = True
+
+    async def hold(self) -> None:
+        """Look five times a second whether this run still owns the work. Raises: Fenced when it does not.
+
+        Without it a replaced run notices at its next answer or snapshot, which may be never.
+        """
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                await self._check_owner()
+            except BrokerUnavailable:
+                continue  # then nobody can take over either
+
+    async def confirm(self) -> None:
+        """Returns when this run owned the work at most 0.4 s ago, by a clock that goes on while it sleeps.
+
+        For whoever speaks beside the fold, whose own words are fenced by the broker. Raises: Fenced,
+        BrokerUnavailable.
+        """
+        if asyncio.get_running_loop().time() - self._owned_at > _SURE_SECONDS:
+            await self._check_owner()
 
     async def run(self) -> None:
         """Follow the inputs until cancelled; then a last snapshot is written and acknowledged.
@@ -171,8 +201,10 @@ class Shell(Generic[S]):
 
         Raises: Fenced, BrokerUnavailable.
         """
+        asked_at = asyncio.get_running_loop().time()
         if not await self._store.is_owner():
             raise Fenced(f"another run of {self.processor.name!r} has taken over", owned=self.processor.name)
+        self._owned_at = asked_at
 
     async def _fold(self, inlet: Inlet, fresh: Sequence[Stored]) -> None:
         """Read all, step all, store the answers. Raises: BrokerUnavailable only before the first step."""
