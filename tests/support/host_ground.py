@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Literal
 
 import msgspec
 
@@ -20,7 +21,7 @@ from plantops.events.base import (
     TagName,
     from_nanoseconds,
 )
-from plantops.events.command_parts import Decision, Observation, ObservedInput, Permit
+from plantops.events.command_parts import Decision, Observation, ObservedInput, Permit, Risk
 from plantops.events.commands import CommandPermitted, GenerationRaised, SafePermitted, SimulationOrdered
 from plantops.events.frames import decode_frame
 from plantops.events.tags import ScanGroup, SourceDefined, TagDefinition, TagFrame
@@ -117,7 +118,14 @@ def start() -> datetime:
     return from_nanoseconds(START_NS)
 
 
-def policy(keys: Keys, *, revision: int = 1, previous: str = "", plant: Plant = PLANT) -> bytes:
+def policy(
+    keys: Keys,
+    *,
+    revision: int = 1,
+    previous: str = "",
+    plant: Plant = PLANT,
+    unsigned_risk: Risk | Literal[""] = "low",
+) -> bytes:
     """A signed policy: alice may do everything, a hot pump is not sped up, Stop is safe."""
     document = Policy(
         schema=SCHEMA,
@@ -142,6 +150,7 @@ def policy(keys: Keys, *, revision: int = 1, previous: str = "", plant: Plant = 
                 require=Compare(property=f"{PUMP}.temperature", op="<", value=90.0, unit="Cel"),
             ),
         ),
+        unsigned_risk=unsigned_risk,
     )
     return dsse.encode(dsse.seal(POLICY_TYPE, msgspec.json.encode(document), keys.root))
 
@@ -149,8 +158,9 @@ def policy(keys: Keys, *, revision: int = 1, previous: str = "", plant: Plant = 
 class Ground:
     """The broker with all streams, the policy in force, and the gate's voice."""
 
-    def __init__(self, plant: Plant = PLANT) -> None:
+    def __init__(self, plant: Plant = PLANT, *, unsigned_risk: Risk | Literal[""] = "low") -> None:
         self.plant = plant
+        self.unsigned_risk = unsigned_risk
         self.clock = ManualClock()
         self.keys = Keys()
         self.broker = MemoryBroker(clock=self.clock.now_ns)
@@ -180,7 +190,7 @@ class Ground:
             site=SITE, version=1, policy=RootRole(keys=(self.keys.root.public.to_base64(),), threshold=1)
         )
         in_force = InForce(root, SITE)
-        in_force.offer(policy(self.keys, plant=self.plant), start())
+        in_force.offer(policy(self.keys, plant=self.plant, unsigned_risk=self.unsigned_risk), start())
         return in_force
 
     def bus(self) -> MemoryBus:

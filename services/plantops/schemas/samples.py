@@ -254,7 +254,14 @@ def _from_the_gate() -> Iterator[Said]:
         ),
         "simulated": simulated,
         "approval_requested": wanted,
-        "approval_accepted": c.ApprovalAccepted(site=SITE, command=_COMMAND, person=bob, given=1, needed=2),
+        "approval_accepted": c.ApprovalAccepted(
+            site=SITE,
+            command=_COMMAND,
+            person=bob,
+            given=1,
+            needed=2,
+            evidence="a signed approval, as it came",
+        ),
         "approval_refused": c.ApprovalRefused(
             site=SITE, command=_COMMAND, person=SPEED.actor, reason="nobody approves his own request"
         ),

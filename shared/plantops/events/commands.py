@@ -127,13 +127,14 @@ class ApprovalRequested(Event, frozen=True, tag="command.approval_requested"):
 
 
 class ApprovalAccepted(Event, frozen=True, tag="command.approval_accepted"):
-    """One approval counted; `given` of `needed` persons so far."""
+    """One approval counted; `given` of `needed` persons so far. `evidence` is the exact signed text."""
 
     site: SiteName
     command: CommandId
     person: PrincipalName
     given: int
     needed: int
+    evidence: str = ""
 
 
 class ApprovalRefused(Event, frozen=True, tag="command.approval_refused"):

@@ -188,13 +188,17 @@ class Executor:
             return "the permit names another decision than the one beside it"
         if not isinstance(order, SimulationOrdered) and not _fits(order.decision, permit):
             return "the decision beside the permit does not allow it"
-        return permit_problem(
+        is_rehearsal = isinstance(order, SimulationOrdered)
+        problem = permit_problem(
             permit,
             self._rules,
             site=self._place.site,
             is_safe=permit.safe_direction if isinstance(order, SimulationOrdered) else _is_safe(order),
             now=standing.now(),
         )
+        if problem or is_rehearsal:
+            return problem
+        return self._rules.evidence_problem(permit, standing.now())
 
     async def _carry_out(self, order: CommandPermitted | SafePermitted, stored: Stored) -> None:
         """To the last word on the command, whatever happens on the way. Raises: BrokerUnavailable."""

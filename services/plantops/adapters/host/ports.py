@@ -55,6 +55,10 @@ class Rules(Protocol):
         """What the model writes for the permit's operation and arguments. Raises: Refused."""
         ...
 
+    def evidence_problem(self, permit: Permit, now: datetime) -> str:
+        """Why the persons themselves do not stand behind the permit; empty when they do."""
+        ...
+
     def needed(self, permit: Permit) -> tuple[TagName, ...]:
         """The tags that a judgement reads."""
         ...

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from plantops.events.base import AssetName, Digest, OperationName, TagName
 from plantops.events.command_parts import Decision, Observation, Permit, StepResult, Write
 from plantops.model.load import Plant
+from plantops.policy.evidence import evidence_problem
 from plantops.policy.in_force import InForce
 from plantops.policy.judge import Request, inputs_needed, judge, rule_for
 from plantops.policy.writes import undo_of, writes_of
@@ -51,6 +52,11 @@ class PolicyRules:
     def writes(self, permit: Permit) -> tuple[Write, ...]:
         source, writes = writes_of(self._plant, permit.asset, permit.operation, permit.arguments)
         return writes if source == permit.source else ()
+
+    def evidence_problem(self, permit: Permit, now: datetime) -> str:
+        if self._in_force.verified is None:
+            return "no verified policy is in force here"
+        return evidence_problem(permit, self._in_force.keyring, self._plant, now)
 
     def needed(self, permit: Permit) -> tuple[TagName, ...]:
         verified = self._in_force.verified
