@@ -21,9 +21,9 @@ async def test_an_approval_is_stored_with_what_stands_in_the_written_tags(ground
 
 async def test_a_confirmation_is_stored_with_what_stands_in_the_written_tags(ground: Ground) -> None:
     first = ground.story.simulated()
-    answer = await ground.ask(signed(intent(ground.story, key="k1")))
+    answer = await ground.ask(signed(intent(ground.story, key="x1")))
     assert isinstance(answer, IntentTaken)
-    answer = await ground.ask(signed(intent(ground.story, key="k2", confirms=first)))
+    answer = await ground.ask(signed(intent(ground.story, key="x2", confirms=first)))
     assert isinstance(answer, IntentTaken)
     needed = ("plc1.local", "plc1.temperature")
     assert ground.observed == [needed, ("plc1.local", "plc1.setpoint", "plc1.temperature")]

@@ -253,7 +253,8 @@ async def ask(
 ) -> CommandStatus:
     """Ask for `asset.Operation` once, and follow it until nothing happens without a person."""
     asset, _, name = operation.partition(".")
-    return await follow(here, here.intent(asset, name, arguments or {}, confirms=confirms, mode=mode))
+    simulated = await status_of(here, confirms) if confirms else None
+    return await follow(here, here.intent(asset, name, arguments or {}, confirms=simulated, mode=mode))
 
 
 async def follow(here: Session, intent: Intent) -> CommandStatus:

@@ -119,10 +119,10 @@ async def _high(demo: Desk, audit: Bus, number: int) -> tuple[Course, CommandExe
     arguments: dict[str, Scalar] = {"RPM": 900 + number % 100}
     asked = demo.intent("pump-001", "SetSpeed", arguments)
     simulated = await _follow(demo, audit, asked)
-    if not isinstance(simulated.events[-1], CommandSimulated):
-        raise Refused(f"pump-001.SetSpeed was not simulated: {simulated.events[-1]}", reason="bench")
-    confirms = command_id(asked.actor, asked.key)
-    return await _executed(demo, audit, demo.intent("pump-001", "SetSpeed", arguments, confirms=confirms))
+    last = simulated.events[-1]
+    if not isinstance(last, CommandSimulated):
+        raise Refused(f"pump-001.SetSpeed was not simulated: {last}", reason="bench")
+    return await _executed(demo, audit, demo.intent("pump-001", "SetSpeed", arguments, confirms=last))
 
 
 async def run(load: Load, tell: Tell) -> list[Figure]:

@@ -21,6 +21,7 @@ from plantops.events import subjects
 from plantops.events.base import (
     AssetName,
     CommandId,
+    Digest,
     OperationName,
     PrincipalName,
     Scalar,
@@ -29,6 +30,7 @@ from plantops.events.base import (
     encode_json,
 )
 from plantops.events.command_parts import INTENT_TYPE, Intent
+from plantops.events.commands import CommandSimulated
 from plantops.events.quality import is_good
 from plantops.events.queries import (
     CommandsAsked,
@@ -64,7 +66,12 @@ class Desk:
     key: SigningKey
 
     def intent(
-        self, asset: str, operation: str, arguments: Mapping[str, Scalar], *, confirms: str = ""
+        self,
+        asset: str,
+        operation: str,
+        arguments: Mapping[str, Scalar],
+        *,
+        confirms: CommandSimulated | None = None,
     ) -> Intent:
         """A complete intent in the person's name."""
         now = datetime.now(UTC)
@@ -79,7 +86,8 @@ class Desk:
             issued_at=now,
             expires_at=now + timedelta(minutes=5),
             model=self.site.plant.digest,
-            confirms=CommandId(confirms),
+            confirms=confirms.command if confirms else CommandId(""),
+            simulation=confirms.result if confirms else Digest(""),
         )
 
     async def send(self, intent: Intent) -> IntentTaken:

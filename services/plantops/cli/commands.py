@@ -78,10 +78,10 @@ class Wish:
 async def _command(folder: Path, user: str, wish: Wish, wait: float, *, json: bool) -> None:
     async with session(folder, user, quiet=json) as here:
         check_known(here.plant, wish)
-        confirms = wish.confirms
-        if confirms:
-            question = CommandAsked(command=confirms)
-            confirms = (await here.ask("command", "get", question, CommandStatus)).command
+        confirms = None
+        if wish.confirms:
+            question = CommandAsked(command=wish.confirms)
+            confirms = await here.ask("command", "get", question, CommandStatus)
         intent = here.intent(
             wish.asset,
             wish.operation,

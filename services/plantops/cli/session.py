@@ -21,6 +21,7 @@ from plantops.events import subjects
 from plantops.events.base import (
     AssetName,
     CommandId,
+    Digest,
     OperationName,
     PrincipalName,
     Record,
@@ -29,7 +30,7 @@ from plantops.events.base import (
     encode_json,
 )
 from plantops.events.command_parts import APPROVAL_TYPE, INTENT_TYPE, Approval, Intent, Mode
-from plantops.events.queries import ApprovalTaken, IntentTaken, ProblemDetail, read_answer
+from plantops.events.queries import ApprovalTaken, CommandStatus, IntentTaken, ProblemDetail, read_answer
 from plantops.flow.bus import Bus
 from plantops.ledger import dsse
 from plantops.ledger.keys import SigningKey
@@ -89,11 +90,11 @@ class Session:
         arguments: Mapping[str, Scalar],
         *,
         mode: Mode = "execute",
-        confirms: str = "",
+        confirms: CommandStatus | None = None,
         key: str = "",
         reason: str = "",
     ) -> Intent:
-        """A complete intent in this person's name."""
+        """A complete intent in this person's name; what it confirms, it confirms with the result it had."""
         now = datetime.now(UTC)
         return Intent(
             site=SiteName(self.site.name),
@@ -107,7 +108,8 @@ class Session:
             issued_at=now,
             expires_at=now + INTENT_LIFE,
             model=self.plant.digest,
-            confirms=CommandId(confirms),
+            confirms=confirms.command if confirms else CommandId(""),
+            simulation=Digest(confirms.simulation_digest if confirms else ""),
             reason=reason,
         )
 

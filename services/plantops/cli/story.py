@@ -183,8 +183,7 @@ class Story:
         confirms: CommandStatus | None = None,
     ) -> CommandStatus:
         """Ask and follow. Raises: Refused when it ended badly."""
-        command = confirms.command if confirms else ""
-        intent = person.intent(asset, operation, dict(arguments or {}), confirms=command)
+        intent = person.intent(asset, operation, dict(arguments or {}), confirms=confirms)
         status = await ask_and_follow(person, intent, PATIENCE_SECONDS, self._voice)
         if ended_badly(status):
             raise Refused(f"{status.handle} {describe(status)}", reason="demo")
@@ -201,8 +200,7 @@ class Story:
         confirms: CommandStatus | None = None,
     ) -> None:
         """Ask for what must be denied. Raises: Refused when it was not, or for another reason."""
-        command = confirms.command if confirms else ""
-        intent = person.intent(asset, operation, dict(arguments), confirms=command)
+        intent = person.intent(asset, operation, dict(arguments), confirms=confirms)
         status = await ask_and_follow(person, intent, PATIENCE_SECONDS, self._voice)
         if status.phase != "denied" or not status.reason.startswith(because):
             raise Refused(
