@@ -10,7 +10,7 @@ import pytest
 from plantops.events.base import CommandId
 from plantops.events.commands import CommandCancelled, CommandPermitted, GenerationRaised, SafePermitted
 from plantops.flow.wire import MAX_BATCH
-from plantops.gate.requests import MAX_CANCELLED
+from plantops.gate.sweeping import MAX_CANCELLED
 from support.gate_samples import POLICY, PUMP, VALVE, Story
 
 

@@ -17,10 +17,12 @@ from plantops.events.commands import (
 from plantops.events.governance import ApprovalEscalated
 from plantops.events.operations import TimerFired
 from plantops.flow.processor import Output
-from plantops.gate import requests, simulations, withdrawals
+from plantops.gate import acts, requests, simulations, withdrawals
 from plantops.gate.site import Site, first_reason
 from plantops.gate.state import Asked, Course, GateState, View
 from plantops.gate.unchanged import moved
+from plantops.gate.undoing import governing, is_undo
+from plantops.policy.acts import is_act
 from plantops.policy.document import Policy
 from plantops.policy.judge import rule_for
 
@@ -54,6 +56,7 @@ def decide(site: Site, state: GateState, event: ApprovalReceived, now: datetime)
         person=event.approval.person,
         given=given,
         needed=course.approval.needed,
+        evidence=event.evidence,
     )
     is_last = given >= course.approval.needed
     decision = site.judge(
@@ -65,13 +68,21 @@ def decide(site: Site, state: GateState, event: ApprovalReceived, now: datetime)
     assert course.simulated is not None  # told by _changed
     skew = state.verified.policy.clock_skew_seconds
     if changed := moved(
-        site.plant, asked.intent, course.simulated, event.observation, now=now, skew_seconds=skew
+        site.plant,
+        site.plan(state, asked).writes,
+        course.simulated,
+        event.observation,
+        now=now,
+        skew_seconds=skew,
     ):
         reason = f"{changed} when it was simulated; ask again"
         return withdrawals.end(site, view, event.command, reason)
     outputs = [site.say(accepted)]
-    if is_last:
-        outputs += requests.permit(site, state, event.command, asked, decision)
+    if is_last and is_act(asked.intent.operation) and not is_undo(asked):
+        outputs += acts.complete(site, state, event.command, asked, decision)
+    elif is_last:
+        signed = (*course.approvals, event.evidence)
+        outputs += requests.permit(site, state, event.command, asked, decision, approvals=signed)
     return outputs
 
 
@@ -176,7 +187,7 @@ def _escalate(
     is_due = wanted.escalates_at is not None and wanted.escalates_at <= now <= wanted.expires_at
     if not is_due or state.verified is None:
         return ()
-    rule = rule_for(state.verified.policy, asked.intent.asset, asked.intent.operation)
+    rule = rule_for(state.verified.policy, asked.intent.asset, governing(state, asked.intent))
     return [site.say(ApprovalEscalated(site=site.site, command=command, roles=rule.escalation_roles))]
 
 

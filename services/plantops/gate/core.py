@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from plantops.events import Event, event_type
+from plantops.events import Event
 from plantops.events.base import CommandId, SiteName, is_token
 from plantops.events.commands import (
     ApprovalAccepted,
@@ -23,9 +23,7 @@ from plantops.events.commands import (
     ApprovalRefused,
     ApprovalRequested,
     CommandCancelled,
-    CommandClaimed,
     CommandDenied,
-    CommandExecuted,
     CommandExpired,
     CommandFailed,
     CommandPermitted,
@@ -40,17 +38,30 @@ from plantops.events.commands import (
 from plantops.events.governance import (
     ApprovalEscalated,
     ApprovalWithdrawn,
+    CommandReconciled,
     PolicyActivated,
     PolicyRefused,
     RootRotated,
 )
 from plantops.events.operations import PolicyPublished, RootPublished, TimerFired
 from plantops.flow.processor import Output, Reads, Recorded
-from plantops.gate import approvals, limits, policy_words, requests, simulations, withdrawals
+from plantops.gate import (
+    approvals,
+    bypasses,
+    deeds,
+    fallbacks,
+    governed,
+    limits,
+    policy_words,
+    reconciling,
+    requests,
+    simulations,
+    withdrawals,
+)
 from plantops.gate.forgetting import record_request
 from plantops.gate.site import Site
 from plantops.gate.snapshot import dump, load
-from plantops.gate.state import Course, Deed, GateState, executor_of, simulated_of
+from plantops.gate.state import Course, GateState, executor_of, simulated_of
 from plantops.model.load import Plant
 from plantops.policy.document import TrustRoot
 from plantops.runtime.errors import Refused
@@ -72,12 +83,13 @@ EMITS: tuple[type[Event], ...] = (
     PolicyActivated,
     PolicyRefused,
     RootRotated,
+    *governed.EVENTS,
 )
 
 
 def inputs_of(site: str, name: str) -> tuple[Reads, ...]:
     """What a gate of this name folds, besides its own words."""
-    answers = ("dry_run", "claimed", "executed", "failed", "outcome_unknown")
+    answers = ("dry_run", "claimed", "executed", "failed", "outcome_unknown", "reconciled")
     return (
         Reads("POLICY", (f"policy.{site}",)),
         Reads("INTENTS", (f"intent.{site}.>",)),
@@ -148,6 +160,12 @@ class Gate:
                 return simulations.decide(self._context, state, event, recorded.at, recorded.signer)
             case ApprovalReceived() as event:
                 return approvals.decide(self._context, state, event, recorded.at)
+            case TimerFired(purpose="bypass") as event:
+                return bypasses.ran_out(self._context, state, event, recorded.at)
+            case CommandFailed() | OutcomeUnknown() as event:
+                return fallbacks.decide(self._context, state, event, recorded.at, recorded.signer)
+            case CommandReconciled() as event:
+                return reconciling.concluded(self._context, state, event, recorded.signer)
             case TimerFired() as event:
                 return approvals.expire(self._context, state, event, recorded.at)
             case _:
@@ -164,8 +182,10 @@ class Gate:
             policy_words.fold(self._office, state, fact, recorded.at)
         elif isinstance(fact, DryRunDone):
             simulations.fold_answer(state, fact, recorded.signer, recorded.at)
-        elif isinstance(fact, (CommandClaimed, CommandExecuted, CommandFailed, OutcomeUnknown)):
-            _record_deed(state, fact, recorded.signer)
+        elif isinstance(fact, deeds.WORDS):
+            deeds.record(state, fact, recorded)
+        elif type(fact) in governed.EVENTS:
+            governed.fold(state, fact, recorded)
         elif type(fact) in _COURSE:
             _COURSE[type(fact)](state, fact)
         return state
@@ -177,19 +197,6 @@ class Gate:
     def load(self, data: bytes) -> GateState:
         """Raises: ValueError when the bytes are no snapshot of this version."""
         return load(data)
-
-
-def _record_deed(
-    state: GateState, event: CommandClaimed | CommandExecuted | CommandFailed | OutcomeUnknown, signer: str
-) -> None:
-    deed = state.deeds.setdefault(event.command, {}).setdefault(signer, Deed())
-    deed.claimed = True
-    if isinstance(event, CommandClaimed):
-        return
-    # The executor's later word (a reconciliation) replaces `outcome unknown`, nothing else.
-    if deed.final in ("", event_type(OutcomeUnknown)):
-        deed.final = event_type(event)
-        deed.reason = "" if isinstance(event, CommandExecuted) else event.reason
 
 
 def _course(state: GateState, event: Any) -> Course:
@@ -207,6 +214,8 @@ def _simulating(state: GateState, event: SimulationOrdered) -> None:
 
 def _simulated(state: GateState, event: CommandSimulated) -> None:
     course = _course(state, event)
+    if course.phase == "asked":  # an act: there was nothing to dry-run, which would have told it
+        course.generation = state.generations.get(event.decision.asset, 0)
     course.phase, course.simulated = "simulated", simulated_of(event)
     state.bind(event.command, course.simulated)
     state.rehearsals.pop(event.command, None)
@@ -220,6 +229,7 @@ def _waiting(state: GateState, event: ApprovalRequested) -> None:
 def _accepted(state: GateState, event: ApprovalAccepted) -> None:
     course = _course(state, event)
     course.approvers = (*course.approvers, event.person)
+    course.approvals = (*course.approvals, event.evidence)
 
 
 def _escalated(state: GateState, event: ApprovalEscalated) -> None:
@@ -234,6 +244,7 @@ def _permitted(state: GateState, event: CommandPermitted | SafePermitted) -> Non
     course = _course(state, event)
     course.phase, course.permitted, course.permit = "permitted", True, event.permit
     course.generation, course.executor = event.permit.generation, executor_of(event.permit.source)
+    course.is_safe = event.permit.safe_direction
 
 
 def _raised(state: GateState, event: GenerationRaised) -> None:
@@ -242,7 +253,7 @@ def _raised(state: GateState, event: GenerationRaised) -> None:
 
 def _cancelled(state: GateState, event: CommandCancelled) -> None:
     course = _course(state, event)
-    course.phase, course.reason = "cancelled", event.reason
+    course.phase, course.reason, course.order = "cancelled", event.reason, None
 
 
 def _expired(state: GateState, event: CommandExpired) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from plantops.events.base import CommandId
 from plantops.events.command_parts import command_id
 from plantops.events.commands import CommandRequested
-from plantops.gate.state import FALLBACK, Asked, GateState, View
+from plantops.gate.state import FALLBACK, Asked, GateState, View, signed_text
 
 # How long a key answers for the command that it once named. A signed intent is refused as too old long
 # before; every approval that is still awaited keeps its command anyway.
@@ -18,7 +18,7 @@ def record_request(state: GateState, event: CommandRequested, sequence: int, at:
     """The first intent under an identity counts; what comes later under it changes nothing."""
     if event.command in state.asked:
         return
-    asked = Asked(event.intent, event.digest, event.login, event.signer, sequence, at)
+    asked = Asked(event.intent, event.digest, event.login, event.signer, sequence, at, signed_text(event))
     state.asked[event.command] = asked
     state.index(event.command, asked)
     _forget(state, at)

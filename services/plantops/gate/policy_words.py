@@ -14,7 +14,7 @@ from plantops.events.base import CommandId, Digest
 from plantops.events.governance import PolicyActivated, PolicyRefused, RootRotated
 from plantops.events.operations import PolicyPublished, RootPublished
 from plantops.flow.processor import Output
-from plantops.gate import withdrawals
+from plantops.gate import bypasses, withdrawals
 from plantops.gate.site import Site
 from plantops.gate.state import GateState
 from plantops.policy.document import TrustRoot
@@ -100,7 +100,11 @@ def _activated(office: Office, state: GateState, event: PolicyPublished, at: dat
         previous=policy.previous,
         moc=policy.moc,
     )
-    return [site.say(activated), *withdrawals.outdated(site, state, verified)]
+    return [
+        site.say(activated),
+        *withdrawals.outdated(site, state, verified),
+        *bypasses.outlived(site, state, policy),
+    ]
 
 
 def _rotated(office: Office, state: GateState, event: RootPublished) -> list[Output]:

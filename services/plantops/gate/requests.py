@@ -14,15 +14,13 @@ from plantops.events.commands import (
     SafePermitted,
 )
 from plantops.flow.processor import Output
-from plantops.gate import simulations, withdrawals
+from plantops.gate import acts, simulations
 from plantops.gate.site import Site, busy, first_reason
-from plantops.gate.state import Asked, GateState, Simulated, View
+from plantops.gate.state import Asked, GateState, Simulated, View, signed_text
+from plantops.gate.sweeping import sweep
 from plantops.gate.unchanged import moved
+from plantops.policy.acts import is_act
 from plantops.policy.judge import rule_for
-
-_ENDED = ("cancelled", "expired")
-# One input's answers are stored as one batch of at most 1,000; the generation voids what is not told.
-MAX_CANCELLED = 500
 
 
 def decide(site: Site, state: GateState, event: CommandRequested, now: datetime) -> Sequence[Output]:
@@ -33,8 +31,18 @@ def decide(site: Site, state: GateState, event: CommandRequested, now: datetime)
         return [
             site.deny(event.command, f"site: the intent is for {event.intent.site!r}, here is {site.site}")
         ]
-    asked = Asked(event.intent, event.digest, event.login, event.signer, 0, now)
-    simulates = event.intent.mode == "simulate"
+    asked = Asked(event.intent, event.digest, event.login, event.signer, 0, now, signed_text(event))
+    answer: Sequence[Output] | None = None
+    if is_act(event.intent.operation):
+        answer = acts.decide(
+            site, state, event, asked, why_not=lambda it: _why_not(site, state, event, asked, it)
+        )
+    return _operate(site, state, event, asked) if answer is None else answer
+
+
+def _operate(site: Site, state: GateState, event: CommandRequested, asked: Asked) -> Sequence[Output]:
+    """An operation, or an undo, which is judged as one."""
+    simulates, now = event.intent.mode == "simulate", asked.at
     stage: Stage = "simulation" if simulates else "request"
     decision = site.judge(state, event.command, asked, observation=event.observation, now=now, stage=stage)
     if decision.safe_direction and decision.allowed and not simulates:
@@ -45,25 +53,33 @@ def decide(site: Site, state: GateState, event: CommandRequested, now: datetime)
         return [site.deny(event.command, first_reason(decision), decision)]
     if event.intent.confirms:
         return _confirm(site, state, event, asked, decision)
-    if decision.risk in ("high", "critical") or _is_simulated_first(state, asked):
+    if decision.risk in ("high", "critical") or _is_simulated_first(state, decision):
         return _simulate(site, state, event.command, asked, decision, permissives_count=True)
     return permit(site, state, event.command, asked, decision)
 
 
-def _is_simulated_first(state: GateState, asked: Asked) -> bool:
+def _is_simulated_first(state: GateState, decision: Decision) -> bool:
     """Whether the policy wants a simulation and its confirmation for this one, whatever its risk."""
-    intent, verified = asked.intent, state.verified
-    return verified is not None and rule_for(verified.policy, intent.asset, intent.operation).simulate
+    verified = state.verified
+    return verified is not None and rule_for(verified.policy, decision.asset, decision.operation).simulate
 
 
 def permit(
-    site: Site, state: GateState, command: CommandId, asked: Asked, decision: Decision
+    site: Site,
+    state: GateState,
+    command: CommandId,
+    asked: Asked,
+    decision: Decision,
+    *,
+    approvals: tuple[str, ...] = (),
 ) -> Sequence[Output]:
-    """Permit a normal command, unless another one is in flight on its asset."""
+    """Permit a normal command, unless another one is in flight on its asset; `approvals` are the exact
+    signed ones that it stands on."""
     view = View(state)
     if reason := busy(view, asked.intent.asset, decision.now, command):
         return [site.deny(command, reason, decision)]
-    paper = site.permit(state, command, asked, decision, generation=view.generation(asked.intent.asset))
+    generation = view.generation(asked.intent.asset)
+    paper = site.permit(state, command, asked, decision, generation=generation, approvals=approvals)
     permitted = CommandPermitted(
         site=site.site, command=command, permit=paper, decision=decision, confirms=asked.intent.confirms
     )
@@ -83,15 +99,8 @@ def _overtake(
     raised = GenerationRaised(site=site.site, command=event.command, asset=asset, generation=generation)
     permitted = SafePermitted(site=site.site, command=event.command, permit=paper, decision=decision)
     reason = f"overtaken by {event.intent.operation}, asked by {event.intent.actor}"
-    ended = [command for command in view.open_on(asset) if view.course(command).phase not in _ENDED]
-    ended.sort(key=lambda command: not view.course(command).permitted)
-    told: list[Output] = []
-    for command in ended:
-        ends = withdrawals.end(site, view, command, reason, by=event.command)
-        if len(told) + len(ends) > MAX_CANCELLED:
-            break
-        told += ends
-    return [site.say(raised), site.say(permitted), *told]
+    ended = sweep(site, state, asset, reason, by=event.command)
+    return [site.say(raised), site.say(permitted), *ended]
 
 
 def _simulate(
@@ -153,6 +162,7 @@ def _what_changed(
 ) -> str:
     """What is no longer as the person saw it; he says by the digest of the result what that was."""
     intent, simulated_id = event.intent, event.intent.confirms
+    asked = Asked(intent, event.digest, event.login, event.signer, 0, decision.now)
     if intent.simulation != simulated.result:
         seen = intent.simulation[:12] or "none"
         return f"the result of {simulated_id} is {simulated.result[:12]}, the intent names {seen}"
@@ -165,7 +175,14 @@ def _what_changed(
         return f"{intent.asset} was stopped since {simulated_id} was simulated; simulate again"
     assert state.verified is not None  # else nothing is allowed
     skew = state.verified.policy.clock_skew_seconds
-    changed = moved(site.plant, intent, simulated, event.observation, now=decision.now, skew_seconds=skew)
+    changed = moved(
+        site.plant,
+        site.plan(state, asked).writes,
+        simulated,
+        event.observation,
+        now=decision.now,
+        skew_seconds=skew,
+    )
     return f"{changed} when {simulated_id} was simulated; simulate again" if changed else ""
 
 

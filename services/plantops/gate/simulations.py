@@ -22,10 +22,11 @@ from plantops.events.commands import (
 from plantops.flow.processor import Output
 from plantops.gate.site import Site, first_reason
 from plantops.gate.state import Asked, Course, GateState, Rehearsal, View, executor_of
+from plantops.gate.undoing import is_undo
 from plantops.policy.document import OperationRule
 from plantops.policy.judge import decision_digest, rule_for
 from plantops.policy.projection import project
-from plantops.policy.writes import plan_of, simulator_of
+from plantops.policy.writes import simulator_of
 from plantops.runtime.errors import Refused
 
 WAITING_FOR: Final = "simulation"
@@ -39,8 +40,10 @@ def order(site: Site, state: GateState, command: CommandId, asked: Asked, decisi
     two answers nobody could tell apart.
     """
     intent = asked.intent
-    plan = plan_of(site.plant, intent.asset, intent.operation, intent.arguments)
-    simulator = simulator_of(site.plant, intent.asset, intent.operation, intent.arguments)
+    plan = site.plan(state, asked)
+    simulator = None
+    if not is_undo(asked):
+        simulator = simulator_of(site.plant, intent.asset, intent.operation, intent.arguments)
     if simulator is not None and simulator.source == plan.source:
         raise Refused(
             f"{intent.asset}.{intent.operation} is simulated and carried out by {plan.source} alike:"
@@ -146,11 +149,11 @@ def _whose(course: Course, signer: str) -> str:
 
 def _conclude(site: Site, state: GateState, command: CommandId, asked: Asked, both: Both) -> Sequence[Output]:
     assert state.verified is not None
-    intent, done = asked.intent, both.executor.done
+    done = both.executor.done
     outcome = both.outcome()
     if isinstance(outcome, str):
         return [site.deny(command, f"simulation: {outcome}")]
-    writes = plan_of(site.plant, intent.asset, intent.operation, intent.arguments).writes
+    writes = site.plan(state, asked).writes
     seen = done.observation
     projected = None if seen is None else Observation(at=seen.at, inputs=project(seen.inputs, writes))
     decision = site.judge(
@@ -158,7 +161,7 @@ def _conclude(site: Site, state: GateState, command: CommandId, asked: Asked, bo
     )
     if not decision.allowed:
         return [site.deny(command, f"simulation: {first_reason(decision)}", decision)]
-    rule = rule_for(state.verified.policy, intent.asset, intent.operation)
+    rule = rule_for(state.verified.policy, decision.asset, decision.operation)
     next_step = _next(asked, decision, rule)
     seconds = rule.approval_seconds if next_step == "approve" else rule.confirm_seconds
     simulated = CommandSimulated(
@@ -175,7 +178,7 @@ def _conclude(site: Site, state: GateState, command: CommandId, asked: Asked, bo
     simulated = msgspec.structs.replace(simulated, result=result_digest(simulated, both.encoded))
     outputs = [site.say(simulated)]
     if next_step == "approve":
-        outputs.append(site.say(_ask(site, asked, simulated, rule, both.at)))
+        outputs.append(site.say(ask_approval(site, asked, simulated, rule, both.at)))
     return outputs
 
 
@@ -198,9 +201,10 @@ def result_digest(simulated: CommandSimulated, encoded: tuple[tuple[str, ...], .
     return Digest(hashlib.sha256(encode_json(parts)).hexdigest())
 
 
-def _ask(
+def ask_approval(
     site: Site, asked: Asked, simulated: CommandSimulated, rule: OperationRule, now: datetime
 ) -> ApprovalRequested:
+    """Ask other persons to sign the decision of a simulation."""
     patience = rule.escalate_seconds
     return ApprovalRequested(
         site=site.site,

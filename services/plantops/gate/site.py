@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from plantops.events import Event, event_type
-from plantops.events.base import AssetName, CommandId, SiteName
+from plantops.events.base import AssetName, CommandId, SiteName, SourceName
 from plantops.events.command_parts import Decision, Finding, Observation, Permit, Stage
 from plantops.events.commands import CommandDenied, GenerationRaised
 from plantops.events.subjects import command as command_subject
 from plantops.events.subjects import generation as generation_subject
 from plantops.flow.processor import Output
+from plantops.gate import undoing
+from plantops.gate.circumstances import circumstances_of, counted
 from plantops.gate.state import Asked, GateState, View
 from plantops.model.load import Plant
+from plantops.policy.acts import is_act
 from plantops.policy.judge import Request, decision_digest, judge, rule_for
 from plantops.policy.writes import Plan, plan_of
 
@@ -48,7 +51,32 @@ class Site:
         now: datetime,
         stage: Stage,
     ) -> Decision:
-        """Judge an intent with what was observed for it, at the broker's time `now`."""
+        """Judge an intent with what was observed for it, at the broker's time `now`.
+
+        An undo is judged as the operation that it undoes, and by the rules of the one that undoes it, where
+        the model names one. Raises: Refused when it cannot be undone.
+        """
+        meant = undoing.meant(self.plant, state, command, asked)
+        decision = self.judge_words(state, command, meant, observation=observation, now=now, stage=stage)
+        if meant is asked or not decision.allowed or stage == "simulation":
+            return decision
+        other = undoing.other_way(self.plant, meant)
+        if other is None:
+            return decision
+        back = self.judge_words(state, command, other, observation=observation, now=now, stage=stage)
+        return decision if back.allowed else back
+
+    def judge_words(
+        self,
+        state: GateState,
+        command: CommandId,
+        asked: Asked,
+        *,
+        observation: Observation | None,
+        now: datetime,
+        stage: Stage,
+    ) -> Decision:
+        """Judge an intent by the very operation or act that it names."""
         intent = asked.intent
         verified = state.verified
         is_safe = (
@@ -69,7 +97,24 @@ class Site:
             # A stop that says it confirms something is a stop.
             confirms=CommandId("") if is_safe else intent.confirms,
         )
-        return judge(verified, self.plant, request, observation, now, stage=stage)
+        return judge(
+            verified,
+            self.plant,
+            request,
+            observation,
+            now,
+            stage=stage,
+            circumstances=circumstances_of(state, asked, now),
+        )
+
+    def plan(self, state: GateState, asked: Asked) -> Plan:
+        """What is to be done, for an undo what was recorded. Raises: Refused when the model cannot say it."""
+        if undoing.is_undo(asked):
+            return undoing.plan_of_undo(self.plant, state, asked.intent)
+        intent = asked.intent
+        if is_act(intent.operation):
+            return Plan(source=SourceName(""))  # done here, at no device
+        return plan_of(self.plant, intent.asset, intent.operation, intent.arguments)
 
     def permit(
         self,
@@ -80,15 +125,17 @@ class Site:
         *,
         generation: int,
         plan: Plan | None = None,
+        approvals: tuple[str, ...] = (),
     ) -> Permit:
         """What an executor may do, for as long as the policy's rule says; only for an allowing decision.
 
-        `plan` is the operation's own where none is given. Raises: Refused when the model cannot say what is
-        to be done.
+        `plan` is the operation's own where none is given; `approvals` are the exact signed ones.
+        Raises: Refused when the model cannot say what is to be done.
         """
-        intent = asked.intent
+        intent = undoing.meant(self.plant, state, command, asked).intent
+        undoes = undoing.target_of(state, asked.intent) if undoing.is_undo(asked) else CommandId("")
         if plan is None:
-            plan = plan_of(self.plant, intent.asset, intent.operation, intent.arguments)
+            plan = self.plan(state, asked)
         assert state.verified is not None
         rule = rule_for(state.verified.policy, intent.asset, intent.operation)
         found = self.plant.operation(intent.asset, intent.operation)
@@ -105,12 +152,16 @@ class Site:
             generation=generation,
             writes=plan.writes,
             invocation=plan.invocation,
-            compensates=found is not None and found.compensate == "restore",
+            compensates=found is not None and found.compensate == "restore" and not undoes,
+            bypasses=counted(state.verified.policy, decision),
+            undoes=undoes,
             policy=decision.policy,
             model=decision.model,
             decision=decision_digest(decision),
             not_after=decision.now + timedelta(seconds=rule.execute_seconds),
             safe_direction=decision.safe_direction,
+            evidence=asked.evidence,
+            approvals=approvals,
         )
 
 
@@ -126,5 +177,5 @@ def busy(view: View, asset: AssetName, now: datetime, command: CommandId) -> str
     if other is None or other == command:
         return ""
     asked = view.asked(other)
-    name = f"c{asked.sequence} ({asked.intent.operation})" if asked else other
+    name = f"{view.handle(other)} ({asked.intent.operation})" if asked else other
     return f"in_flight: {name} is still being executed on {asset}; wait for its outcome, or stop the asset"

@@ -121,11 +121,11 @@ def _slim(asked: Asked) -> Asked:
         actor=intent.actor,
         confirms=intent.confirms,
     )
-    return msgspec.structs.replace(asked, intent=slim)
+    return msgspec.structs.replace(asked, intent=slim, evidence="")
 
 
 def _ended(course: Course) -> Course:
     simulated = course.simulated
     if simulated is not None:
         simulated = msgspec.structs.replace(simulated, before=())
-    return msgspec.structs.replace(course, permit=None, approval=None, simulated=simulated)
+    return msgspec.structs.replace(course, permit=None, approval=None, approvals=(), simulated=simulated)

@@ -17,7 +17,7 @@ import msgspec
 from plantops.events.base import AssetName, CommandId, Digest, OperationName, PrincipalName, SourceName
 from plantops.events.circumstances import Bypass, LockOut
 from plantops.events.command_parts import Intent, ObservedInput, Permit, Write
-from plantops.events.commands import ApprovalRequested, CommandSimulated, DryRunDone
+from plantops.events.commands import ApprovalRequested, CommandRequested, CommandSimulated, DryRunDone
 from plantops.events.governance import ReconcileOrdered
 from plantops.policy.document import TrustRoot
 from plantops.policy.verify import Verified
@@ -43,7 +43,7 @@ MAX_HANDLE = 21
 
 class Asked(msgspec.Struct):
     """An intent as the door took it; `sequence` is the handle for people (`c12`), 0 for what the gate
-    ordered by itself."""
+    ordered by itself. `evidence` is the exact text that `signer` signed, empty where nobody did."""
 
     intent: Intent
     digest: Digest
@@ -51,6 +51,7 @@ class Asked(msgspec.Struct):
     signer: str
     sequence: int
     at: datetime
+    evidence: str = ""
 
 
 class Simulated(msgspec.Struct, frozen=True):
@@ -71,8 +72,8 @@ class Course(msgspec.Struct):
     `executor` is the one whose answers count, `simulator` the other one who is asked for a dry run, both
     until `until`. `generation` is the asset's when the gate first let it on, `permit` what may be written
     (never that of a dry run), `permitted` stays true whatever follows. `escalated_to` are the roles that may
-    approve since nobody answered, None before that. `is_safe` tells of a permit in the safe direction also
-    when the permit is dropped; `order` is what an act waits for.
+    approve since nobody answered, None before that; `approvals` are the exact words of `approvers`. `is_safe`
+    tells of a permit in the safe direction also when the permit is dropped; `order` is what an act waits for.
     """
 
     phase: Phase
@@ -84,6 +85,7 @@ class Course(msgspec.Struct):
     simulated: Simulated | None = None
     approval: ApprovalRequested | None = None
     approvers: tuple[PrincipalName, ...] = ()
+    approvals: tuple[str, ...] = ()
     simulator: str = ""
     until: datetime | None = None
     escalated_to: tuple[str, ...] | None = None
@@ -144,6 +146,11 @@ class Fallback(msgspec.Struct):
 
 ASKED: Final = Course("asked")
 NOTHING_DONE: Final = Deed()
+
+
+def signed_text(event: CommandRequested) -> str:
+    """What the asker himself signed; empty where nobody did."""
+    return event.evidence if event.signer else ""
 
 
 def executor_of(source: SourceName) -> str:
@@ -343,7 +350,8 @@ class View:
     def confirmed_by(self, simulated: CommandId) -> CommandId | None:
         """The command that was permitted by confirming this simulation, whatever became of it."""
         for command in self._state.by_simulation.get(simulated, ()):
-            if self.course(command).permitted:
+            course = self.course(command)
+            if course.permitted or course.phase in ("ordered", "done"):
                 return command
         return None
 

@@ -26,7 +26,7 @@ def written_tags(plant: Plant, intent: Intent) -> tuple[TagName, ...]:
 
 def moved(
     plant: Plant,
-    intent: Intent,
+    writes: Sequence[Write],
     simulated: Simulated,
     observation: Observation | None,
     *,
@@ -37,13 +37,12 @@ def moved(
 
     Compared is what the simulation read well: nobody saw the rest. Within the tolerance of the write, or
     the dead band below which its source tells no change, nothing has moved. What is not known now has.
-    Raises: Refused when the model no longer says what is to be written.
     """
     now_seen = _seen(observation, now, skew_seconds)
     before = {one.tag: one for one in simulated.before}
     if not before:
         return ""
-    for write in plan_of(plant, intent.asset, intent.operation, intent.arguments).writes:
+    for write in writes:
         was, seen = before.get(write.tag), now_seen.get(write.tag)
         if was is None or not _is_known(was):
             continue
