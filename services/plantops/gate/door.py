@@ -35,12 +35,12 @@ from plantops.flow.signing import Signer
 from plantops.gate.caller import Caller, caller_of
 from plantops.gate.crowd import Crowd, Quota
 from plantops.gate.line import Line
+from plantops.gate.needed import tags_needed
 from plantops.gate.state import Asked, GateState
-from plantops.gate.unchanged import written_tags
 from plantops.ledger import dsse
 from plantops.model.load import Plant
 from plantops.policy.arguments import is_writable_down
-from plantops.policy.judge import inputs_needed, rule_for
+from plantops.policy.judge import rule_for
 from plantops.policy.keyring import Keyring
 from plantops.runtime.errors import BrokerError, Conflict, Fenced, Refused, TrustError
 
@@ -246,9 +246,9 @@ class Door:
         assert verified is not None
         if rule_for(verified.policy, intent.asset, intent.operation).safe_direction:
             return None
-        needed = inputs_needed(verified.policy, self.plant, intent.asset, intent.operation)
-        written = written_tags(self.plant, intent) if is_held_against else ()
-        return await self.observe(tuple(sorted({*needed, *written})))
+        policy = verified.policy
+        needed = tags_needed(self.state(), self.plant, policy, intent, is_held_against=is_held_against)
+        return await self.observe(needed)
 
     async def _take_approval(self, message: Message, caller: Caller, keyring: Keyring) -> bytes:
         approval, signer = keyring.open_approval(message.data)
