@@ -26,10 +26,10 @@ async function ask(servers, login, signing, file) {
   const reply = await nc.request(`intent.${site}.${actor}.${asset}.${operation}`, envelope, { timeout: 5000 });
   insist(reply.json().command === command, `the door says ${reply.string()}`);
   for await (const step of steps) {
-    console.log(JSON.stringify({ command, schema: step.headers.get("ce-dataschema") }));
-    if (/denied|cancelled|expired|executed|failed|outcome_unknown/.test(step.json().type)) break;
-  }
-  await nc.close();
+    const schema = step.headers.get("ce-dataschema"), { next, result } = step.json(); // to confirm: name the result
+    console.log(JSON.stringify({ command, schema, result }));
+    if (next === "confirm" || /denied|cancelled|expired|executed|failed|outcome_unknown/.test(schema)) break;
+  } await nc.close();
 }
 
 function prove(folder, trustFile, command) {

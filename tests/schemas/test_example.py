@@ -94,6 +94,20 @@ async def test_it_asks_and_proves_the_outcome(packages: Path, demo: RunningSite,
     }
 
 
+def test_it_confirms_what_it_simulated_by_the_result(
+    packages: Path, demo: RunningSite, tmp_path: Path
+) -> None:
+    words = {"asset": "pump-001", "operation": "StartPump", "arguments": {}}
+    simulated = lines(run(packages, ask_words(demo, tmp_path, **words)).stdout)[-1]
+    assert simulated["schema"] == "urn:plantops:event:command.simulated:1"
+    words |= {"confirms": simulated["command"]}
+    denied = lines(run(packages, ask_words(demo, tmp_path, **words)).stdout)
+    assert denied[-1]["schema"] == "urn:plantops:event:command.denied:1"
+    words |= {"simulation": simulated["result"]}
+    done = lines(run(packages, ask_words(demo, tmp_path, **words)).stdout)
+    assert done[-1]["schema"] == "urn:plantops:event:command.executed:1"
+
+
 async def test_it_refuses_an_export_that_was_changed(
     packages: Path, demo: RunningSite, tmp_path: Path
 ) -> None:
