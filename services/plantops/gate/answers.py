@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from itertools import islice
 
-from plantops.events.base import CommandId
-from plantops.events.queries import ApprovalsListed, CommandsListed, CommandStatus
+from plantops.events.base import AssetName, CommandId
+from plantops.events.queries import ApprovalsListed, CommandsListed, CommandStatus, HoldsListed
+from plantops.gate import undoing
 from plantops.gate.state import Asked, GateState, View
-
-# `c` and a stream sequence, which has 64 bit.
-MAX_HANDLE = 21
 
 
 def find(state: GateState, text: str) -> CommandId | None:
     """The command meant by an identity or a handle such as `c12`."""
-    if text in state.asked:
-        return CommandId(text)
-    if text.startswith("c") and text.isascii() and text[1:].isdigit() and len(text) <= MAX_HANDLE:
-        return state.by_sequence.get(int(text[1:]))
-    return None
+    return View(state).find(text)
 
 
 def status(state: GateState, command: CommandId) -> CommandStatus | None:
     """Where a command stands; None when nobody asked for it."""
     view = View(state)
     asked = view.asked(command)
-    return None if asked is None else _status(view, command, asked)
+    return None if asked is None else _status(state, command, asked)
 
 
-def _status(view: View, command: CommandId, asked: Asked) -> CommandStatus:
+def _status(state: GateState, command: CommandId, asked: Asked) -> CommandStatus:
+    view = View(state)
     course, deed = view.course(command), view.deed(command)
     expires_at = None
     if course.approval is not None:
@@ -37,7 +32,7 @@ def _status(view: View, command: CommandId, asked: Asked) -> CommandStatus:
         expires_at = course.simulated.expires_at
     return CommandStatus(
         command=command,
-        handle=f"c{asked.sequence}",
+        handle=view.handle(command),
         asset=asked.intent.asset,
         operation=asked.intent.operation,
         arguments=asked.intent.arguments,
@@ -51,13 +46,23 @@ def _status(view: View, command: CommandId, asked: Asked) -> CommandStatus:
         simulation_digest=course.simulated.result if course.simulated else "",
         next=course.simulated.next if course.simulated else "",
         confirmed_by=_confirmed_by(view, command),
+        undo=_is_undoable(state, command, asked),
+        reconciled=deed.reconciled,
+        cause=state.fallbacks[command].cause if command in state.fallbacks else CommandId(""),
     )
+
+
+def _is_undoable(state: GateState, command: CommandId, asked: Asked) -> bool:
+    """The policy names the model that the gate runs on, or nothing is allowed at all."""
+    if state.verified is None:
+        return False
+    model = state.verified.policy.model
+    return not undoing.why_not(model, state, command, asset=asked.intent.asset)
 
 
 def _confirmed_by(view: View, command: CommandId) -> str:
     confirming = view.confirmed_by(command)
-    asked = view.asked(confirming) if confirming else None
-    return f"c{asked.sequence}" if asked else ""
+    return view.handle(confirming) if confirming else ""
 
 
 def listed(state: GateState, limit: int, *, open_only: bool) -> CommandsListed:
@@ -67,7 +72,9 @@ def listed(state: GateState, limit: int, *, open_only: bool) -> CommandsListed:
     chosen = view.open_ones() if open_only else list(state.asked)
     return CommandsListed(
         commands=tuple(
-            _status(view, command, state.asked[command]) for command in islice(reversed(chosen), bound)
+            _status(state, command, asked)
+            for command in islice(reversed(chosen), bound)
+            if (asked := view.asked(command)) is not None
         ),
         total=len(chosen),
     )
@@ -84,4 +91,19 @@ def approvals(state: GateState) -> ApprovalsListed:
         waiting=tuple(course.approval for _asked, course in known if course.approval),
         handles=tuple(f"c{asked.sequence}" for asked, _course in known),
         approved_by=tuple(course.approvers for _asked, course in known),
+    )
+
+
+def holds(state: GateState, asset: AssetName) -> HoldsListed:
+    """What hangs on an asset, or on all where none is named; the oldest first."""
+    view = View(state)
+    locks = [each for each in state.locks.values() if asset in ("", each.asset)]
+    bypasses = [each for each in state.bypasses.values() if asset in ("", each.asset)]
+    locks.sort(key=lambda each: (each.since, each.lock))
+    bypasses.sort(key=lambda each: (each.since, each.bypass))
+    return HoldsListed(
+        lockouts=tuple(locks),
+        lockout_handles=tuple(view.handle(each.lock) for each in locks),
+        bypasses=tuple(bypasses),
+        bypass_handles=tuple(view.handle(each.bypass) for each in bypasses),
     )

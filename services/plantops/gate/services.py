@@ -9,11 +9,11 @@ import msgspec
 
 from plantops.events.base import Record, encode_json
 from plantops.events.envelope import Message
-from plantops.events.queries import CommandAsked, CommandsAsked, problem
+from plantops.events.queries import CommandAsked, CommandsAsked, HoldsAsked, problem
 from plantops.gate import answers
 from plantops.gate.state import GateState
 
-VERBS = ("get", "list", "approvals")
+VERBS = ("get", "list", "approvals", "holds")
 
 Answer = Callable[[Message], Awaitable[bytes]]
 R = TypeVar("R", bound=Record)
@@ -41,7 +41,13 @@ def services(state: Callable[[], GateState]) -> Mapping[str, Answer]:
     async def approvals(_message: Message) -> bytes:
         return encode_json(answers.approvals(state()))
 
-    return dict(zip(VERBS, (get, listed, approvals), strict=True))
+    async def holds(message: Message) -> bytes:
+        asked = _read(message, HoldsAsked)
+        if isinstance(asked, bytes):
+            return asked
+        return encode_json(answers.holds(state(), asked.asset))
+
+    return dict(zip(VERBS, (get, listed, approvals, holds), strict=True))
 
 
 def _read(message: Message, kind: type[R]) -> R | bytes:

@@ -134,7 +134,7 @@ class Deed(msgspec.Struct):
     written: bool = False
     undo: tuple[Write, ...] = ()
     model: Digest = Digest("")
-    reconciled: str = ""
+    reconciled: Literal["", "written", "not_written", "other"] = ""
 
 
 class Fallback(msgspec.Struct):

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from plantops.events.base import AssetName, CommandId, OperationName, Scalar
+from plantops.events.base import AssetName, CommandId, Digest, OperationName, Scalar
 from plantops.events.command_parts import Intent, Write
 from plantops.gate.state import UNKNOWN, Asked, Deed, GateState, View
 from plantops.model.check import argument_of, undo_operation
@@ -45,7 +45,7 @@ def meant(plant: Plant, state: GateState, command: CommandId, asked: Asked) -> A
     if not is_undo(asked):
         return asked
     target = target_of(state, asked.intent)
-    if reason := why_not(plant, state, target, asset=asked.intent.asset, command=command):
+    if reason := why_not(plant.digest, state, target, asset=asked.intent.asset, command=command):
         raise Refused(reason, reason="undo")
     before = View(state).asked(target)
     assert before is not None  # told by why_not
@@ -89,9 +89,9 @@ def governing(state: GateState, intent: Intent) -> OperationName:
 
 
 def why_not(
-    plant: Plant, state: GateState, target: CommandId, *, asset: AssetName, command: CommandId = _NOBODY
+    model: Digest, state: GateState, target: CommandId, *, asset: AssetName, command: CommandId = _NOBODY
 ) -> str:
-    """Why `target` cannot be undone on `asset` by `command`; empty when it can."""
+    """Why `target` cannot be undone on `asset` by `command` under this model; empty when it can."""
     view = View(state)
     before, course, deed = view.asked(target), view.course(target), view.deed(target)
     name = view.handle(target)
@@ -107,9 +107,9 @@ def why_not(
         return f"{name} went in the safe direction: ask for the operation that you want"
     if reason := _unfit(deed):
         return f"{name} {reason}"
-    if deed.model != plant.digest:
+    if deed.model != model:
         return f"the model is another one than when {name} was written"
-    return _later(view, state.on_asset.get(asset, ()), target, command)
+    return _later(view, reversed(state.on_asset.get(asset, {})), target, command)
 
 
 def _unfit(deed: Deed) -> str:

@@ -21,6 +21,7 @@ from plantops.events.base import (
     TagName,
     encode_json,
 )
+from plantops.events.circumstances import Bypass, LockOut
 from plantops.events.command_parts import Risk
 from plantops.events.commands import ApprovalRequested
 
@@ -159,7 +160,9 @@ class CommandStatus(Record, frozen=True):
     """Where a command stands. `phase` is the gate's word, `outcome` the executor's last event type.
 
     Of a simulation: `next` is what it leads to ("" for anything else) and `confirmed_by` the handle of the
-    command that was permitted upon it, "" while there is none.
+    command that was permitted upon it, "" while there is none. Of an act that is done, `reason` says what was
+    done. `undo`: it could be undone now. `reconciled` is what the device said of an outcome that was unknown.
+    `cause` is the command that this one is the gate's fallback for; it has no handle but its identity.
     """
 
     command: CommandId
@@ -177,6 +180,9 @@ class CommandStatus(Record, frozen=True):
     simulation_digest: str = ""
     next: Literal["", "confirm", "approve", "nothing"] = ""
     confirmed_by: str = ""
+    undo: bool = False
+    reconciled: Literal["", "written", "not_written", "other"] = ""
+    cause: CommandId = CommandId("")
 
 
 class CommandsAsked(Record, frozen=True):
@@ -203,6 +209,21 @@ class ApprovalsListed(Record, frozen=True):
     handles: tuple[str, ...]
     approved_by: tuple[tuple[PrincipalName, ...], ...]
     escalated_to: tuple[tuple[str, ...], ...] = ()
+
+
+class HoldsAsked(Record, frozen=True):
+    """`command.<site>.holds`: what hangs on one asset, or on all ("")."""
+
+    asset: AssetName = AssetName("")
+
+
+class HoldsListed(Record, frozen=True):
+    """Lock-outs and bypasses in force, the oldest first, with the handles of the commands that made them."""
+
+    lockouts: tuple[LockOut, ...]
+    lockout_handles: tuple[str, ...]
+    bypasses: tuple[Bypass, ...]
+    bypass_handles: tuple[str, ...]
 
 
 class DeviceReadAsked(Record, frozen=True):
