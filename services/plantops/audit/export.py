@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from plantops.audit.checkpoints import last_noted
+from plantops.audit.cosigned import claimed_size, newest_note
 from plantops.flow.bus import Bus, Stored
-from plantops.ledger import checkpoint, tiles
+from plantops.ledger import tiles
 from plantops.ledger.tiles import Written
-from plantops.runtime.errors import IntegrityError, MalformedEnvelope
 
 _PAGE: Final = 1024
 _README: Final = """\
@@ -35,15 +34,14 @@ checkpoint that you saw before.
 async def export(
     bus: Bus, folder: Path, *, site: str, progress: Callable[[int, int], None] | None = None
 ) -> Written:
-    """Write all that the last checkpoint covers into a new folder; a few pages of records in memory.
+    """Write all that the last checkpoint covers into a new folder, with its cosignatures; a few pages of
+    records in memory.
 
     Nothing is judged: a damaged log is exported as it is, a missing record as an empty entry. Raises:
     IntegrityError when nothing was ever signed; SettingsError when the folder is not empty; BrokerError.
     """
-    noted = await last_noted(bus, site)
-    if not noted.note:
-        raise IntegrityError(f"nothing of site {site!r} was signed yet: is the notary running?", path="AUDIT")
-    size = _claimed_size(noted.note)
+    signed = await newest_note(bus, site)
+    size = claimed_size(signed)
     loop = asyncio.get_running_loop()
     stopped = False
 
@@ -66,16 +64,8 @@ async def export(
                 return
 
     try:
-        written = await asyncio.to_thread(tiles.write_tiles, folder, entries(), noted.note)
+        written = await asyncio.to_thread(tiles.write_tiles, folder, entries(), signed)
     finally:
         stopped = True
     await asyncio.to_thread((folder / "README.txt").write_text, _README)
     return written
-
-
-def _claimed_size(note: bytes) -> int:
-    """How much to export; whether to believe it is for whoever verifies."""
-    try:
-        return checkpoint.parse(note.decode().rpartition("\n\n")[0] + "\n").size
-    except (MalformedEnvelope, UnicodeDecodeError) as error:
-        raise IntegrityError(f"the last checkpoint cannot be read: {error}", path="CHECKPOINTS") from error

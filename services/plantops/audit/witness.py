@@ -83,7 +83,7 @@ class Witness:
             tree.append_hash(leaf)
         if (tree.size, tree.root()) != (found.size, found.root):
             detail = (
-                f"records {self.size} to {found.size - 1} do not lead from the root over {self.size} to the one "
+                f"records {self.size} to {found.size - 1} do not lead from the root over {self.size} to that "
                 f"over {found.size} that was signed: the log was forked or rewritten"
             )
             raise _disputed(FindingKind.FORKED, detail)
