@@ -237,7 +237,8 @@ def _escalated(state: GateState, event: ApprovalEscalated) -> None:
 
 
 def _withdrawn(state: GateState, event: ApprovalWithdrawn) -> None:
-    _course(state, event).approvers = ()
+    course = _course(state, event)
+    course.approvers, course.approvals = (), ()
 
 
 def _permitted(state: GateState, event: CommandPermitted | SafePermitted) -> None:
