@@ -69,7 +69,7 @@ ENTRIES: Final = {
     **_entries(
         "Trust",
         {
-            "policy": ("policies", "Revise, sign, verify and publish what is allowed."),
+            "policy": ("policies", "Write, sign, verify and publish what is allowed."),
             "identity": ("identities", "Keys of persons and of new sources."),
             "audit": ("audit", "Prove what happened."),
             "replay": ("replay", "Make the archive again from the log, and print what each table holds."),

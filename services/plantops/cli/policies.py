@@ -1,91 +1,34 @@
-"""`plantops policy`: sign, verify, show and publish what is allowed."""
+"""`plantops policy`: write, sign, prove, show and publish what is allowed."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from plantops.cli.output import DEMO_FOLDER, Folder, Json, out, print_json, safe, table, working
-from plantops.cli.session import CONNECT_SECONDS, run
-from plantops.deployment.broker import connect
-from plantops.deployment.folder import Identity
-from plantops.deployment.identities import POLICY_OFFICE
+from plantops.cli import policy_checks, policy_exchange, policy_roots, policy_signing
+from plantops.cli.office import policy_office
+from plantops.cli.output import DEMO_FOLDER, Folder, Json, out, print_json, table, working
+from plantops.cli.session import run
 from plantops.deployment.place import load_place
-from plantops.deployment.policies import (
-    publish_policy,
-    read_envelope,
-    revise_policy,
-    sign_policy,
-    verify_envelope,
-)
+from plantops.deployment.policies import publish_policy, read_envelope, verify_envelope
 from plantops.deployment.readiness import judged
 from plantops.deployment.site import load_site
-from plantops.flow.signing import Signer
-from plantops.ledger.keys import SigningKey
 from plantops.policy.document import Policy
-from plantops.policy.verify import status
 from plantops.runtime.errors import SettingsError
-from plantops.runtime.nkey import NKey
 
-app = typer.Typer(no_args_is_help=True, help="Revise, sign, verify and publish what is allowed.")
+app = typer.Typer(no_args_is_help=True, help="Write, sign, verify and publish what is allowed.")
 
-
-@app.command()
-def revise(
-    folder: Folder = DEMO_FOLDER,
-    moc: Annotated[str, typer.Option("--moc", help="Why: the management-of-change record.")] = "",
-    json: Json = False,
-) -> None:
-    """Make policy/policy.json the next revision: revision, previous, model digest and times are set anew.
-
-    Everything else stays as it stands in the file, so edit that before or after. Then sign it, and activate
-    it when the site runs. Activate one revision before you sign the next: each follows the one in force.
-    """
-    site = load_site(folder)
-    policy = revise_policy(site.folder, site.plant.digest, datetime.now(UTC), moc=moc)
-    if json:
-        print_json({"revision": policy.revision, "previous": policy.previous, "model": policy.model})
-        return
-    out.print(
-        f"{site.folder.policy_document} is revision {policy.revision} now, for the model {policy.model[:12]}."
-    )
-    out.print(f"Edit what else shall change, then `plantops policy sign --folder {folder}`.")
-
-
-@app.command()
-def sign(
-    folder: Folder = DEMO_FOLDER,
-    key: Annotated[
-        list[Path] | None, typer.Option("--key", help="Root keys (default: office/root.key).")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Sign policy/policy.json as it stands and write policy/policy.dsse."""
-    site = load_place(folder).folder
-    keys = [SigningKey.load(path) for path in (key or [site.root_key])]
-    verified = verify_envelope(site, sign_policy(site, keys))
-    told = {"revision": verified.policy.revision, "digest": verified.digest, "signatures": len(keys)}
-    if json:
-        print_json(told)
-    else:
-        out.print(f"Signed revision {told['revision']}, digest {verified.digest}.")
-        there = safe(f"plantops policy activate --folder {folder}")
-        out.print(f"A running site takes it by `{there}`.", soft_wrap=True)
-
-
-@app.command()
-def verify(folder: Folder = DEMO_FOLDER, json: Json = False) -> None:
-    """Check the signed policy against the trust root on this machine."""
-    site = load_place(folder).folder
-    verified = verify_envelope(site, read_envelope(site))
-    now = status(verified, datetime.now(UTC))
-    if json:
-        print_json({"revision": verified.policy.revision, "digest": verified.digest, "status": now})
-    else:
-        out.print(f"[green]valid[/]: revision {verified.policy.revision}, {now}, digest {verified.digest}")
+for _command in (
+    policy_signing.new,
+    policy_signing.revise,
+    policy_signing.sign,
+    policy_signing.cosign,
+    policy_checks.verify,
+    policy_checks.diff,
+):
+    app.command()(_command)
 
 
 @app.command()
@@ -132,6 +75,38 @@ def _show(policy: Policy) -> None:
         ("id", "applies to", "what must be true"),
         ((each.id, ", ".join(each.applies), each.text) for each in policy.permissives),
     )
+    _show_governance(policy)
+
+
+def _show_governance(policy: Policy) -> None:
+    table(
+        "limits",
+        ("id", "applies to", "per", "calls", "concurrent", "drift"),
+        (
+            (
+                each.id,
+                ", ".join(each.applies),
+                f"{each.per} in {each.window_seconds:g} s",
+                "-" if each.calls is None else str(each.calls),
+                "-" if each.concurrent is None else str(each.concurrent),
+                ", ".join(f"{name} {most:g}" for name, most in each.drift.items()) or "-",
+            )
+            for each in policy.limits
+        ),
+    )
+    table(
+        "bypass classes",
+        ("class", "permissives", "roles", "at most"),
+        (
+            (name, ", ".join(kind.permissives), ", ".join(kind.roles), f"{kind.max_seconds:g} s")
+            for name, kind in policy.bypass_classes.items()
+        ),
+    )
+    table(
+        "revoked keys",
+        ("key", "since", "reason"),
+        ((each.key, each.since.isoformat(), each.reason) for each in policy.revoked),
+    )
 
 
 @app.command()
@@ -150,14 +125,15 @@ def activate(folder: Folder = DEMO_FOLDER, json: Json = False) -> None:
 async def _activate(folder: Path) -> tuple[int, bool]:
     """The revision, and whether it was put on the stream now. Raises: SettingsError, PolicyRejected."""
     site = load_site(folder)
-    verified = verify_envelope(site.folder, read_envelope(site.folder))
+    verified = verify_envelope(site.folder, read_envelope(site.folder), site.plant)
     check = judged(site, verified, datetime.now(UTC))
     if check.grade == "bad":
         raise SettingsError(f"{check.found}: {check.advice}")
-    office = Identity(site.folder.office / POLICY_OFFICE)
-    bus = await connect(site, POLICY_OFFICE, NKey.load(office.login), wait=CONNECT_SECONDS)
-    try:
-        signer = Signer(POLICY_OFFICE, SigningKey.load(office.signing))
+    async with policy_office(site) as (bus, signer):
         return verified.policy.revision, await publish_policy(bus, signer, site.folder)
-    finally:
-        await bus.close()
+
+
+app.command(name="test")(policy_checks.prove)
+app.command(name="import-twinops")(policy_exchange.import_twinops)
+app.add_typer(policy_roots.app, name="root")
+app.add_typer(policy_exchange.app, name="submodel")

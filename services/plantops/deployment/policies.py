@@ -29,8 +29,13 @@ from plantops.runtime.errors import PolicyRejected, SettingsError, TrustError
 def write_policy(folder: SiteFolder, policy: Policy) -> None:
     """The document as people read and edit it."""
     folder.policy_document.parent.mkdir(parents=True, exist_ok=True)
+    write_document(folder.policy_document, policy)
+
+
+def write_document(path: Path, policy: Policy) -> None:
+    """A document in a file of its own."""
     text = msgspec.json.format(msgspec.json.encode(policy), indent=2)
-    folder.policy_document.write_bytes(text + b"\n")
+    path.write_bytes(text + b"\n")
 
 
 def read_document(folder: SiteFolder) -> tuple[Policy, bytes]:
@@ -53,7 +58,7 @@ def sign_policy(folder: SiteFolder, keys: Sequence[SigningKey], plant: Plant | N
     """
     _policy, payload = read_document(folder)
     envelope = dsse.encode(dsse.seal(POLICY_TYPE, payload, *keys))
-    _keep(folder, envelope, plant)
+    keep_envelope(folder, envelope, plant)
     return envelope
 
 
@@ -96,12 +101,13 @@ def _finish(folder: SiteFolder, path: Path, plant: Plant | None) -> tuple[Path, 
     signed = count(envelope, POLICY_TYPE, standing_root(folder).policy)
     if path != partial_envelope(folder) or not signed.is_enough:
         return path, signed
-    _keep(folder, envelope, plant)
+    keep_envelope(folder, envelope, plant)
     path.unlink()
     return folder.policy_envelope, signed
 
 
-def _keep(folder: SiteFolder, envelope: bytes, plant: Plant | None) -> None:
+def keep_envelope(folder: SiteFolder, envelope: bytes, plant: Plant | None) -> None:
+    """Make an envelope the folder's signed policy, all or nothing. Raises: PolicyRejected."""
     _check_valid(verify_envelope(folder, envelope, plant))
     draft = folder.policy_envelope.with_name(f".{folder.policy_envelope.name}.new")
     draft.write_bytes(envelope)
