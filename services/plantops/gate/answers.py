@@ -91,6 +91,7 @@ def approvals(state: GateState) -> ApprovalsListed:
         waiting=tuple(course.approval for _asked, course in known if course.approval),
         handles=tuple(f"c{asked.sequence}" for asked, _course in known),
         approved_by=tuple(course.approvers for _asked, course in known),
+        escalated_to=tuple(course.escalated_to or () for _asked, course in known),
     )
 
 
