@@ -46,7 +46,7 @@ async def take_turns(bus: Bus, work: Callable[[], Awaitable[None]]) -> None:
             # for ever.
             serving = await _answer(bus)
             try:
-                await work()
+                await _in_a_task(work)
             finally:
                 await serving.stop()
         except* Fenced as replaced:
@@ -56,6 +56,27 @@ async def take_turns(bus: Bus, work: Callable[[], Awaitable[None]]) -> None:
         else:
             return
         await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def _in_a_task(work: Callable[[], Awaitable[None]]) -> None:
+    """Do it with a count of cancellations of its own.
+
+    Python 3.11's task group cancels its parent when a child fails and does not take that back: the next turn
+    in the same task would end at its first wait, as if somebody had cancelled it.
+    """
+
+    async def worked() -> None:
+        await work()
+
+    task = asyncio.create_task(worked())
+    try:
+        await asyncio.wait([task])
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    if task.cancelled():
+        raise Fenced("the work was given up from within", owned="")
+    task.result()
 
 
 async def _answer(bus: Bus) -> Subscription:

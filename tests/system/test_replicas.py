@@ -1,0 +1,130 @@
+"""Several gates of one site: one is at work, and whatever happens to it, another goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from plantops.cli.session import Session
+from plantops.events import decode
+from plantops.events.commands import CommandDenied, CommandPermitted, CommandRequested
+from plantops.events.queries import IntentTaken, read_answer
+from plantops.flow.declaration import snapshot_stream, snapshot_subject
+from plantops.flow.snapshot import OWNER
+from plantops.runtime.errors import BrokerUnavailable
+from support.history import lives, stored
+from support.site import RunningSite, make_site, until
+from system.test_kills import Work, at_work, check_all
+
+GATES = ("gate", "gate-2")
+
+
+@pytest.fixture(scope="module")
+def two_gates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
+    site = make_site(tmp_path_factory.mktemp("gates") / "demo")
+    site.gates = len(GATES)
+    try:
+        asyncio.run(site.start())
+        yield site
+        site.stop()
+    finally:
+        if site.process is not None:
+            site.clear(site.process)
+
+
+async def owner_of(site: RunningSite) -> str:
+    """Which run of the gate owns the fold."""
+    async with site.reader() as bus:
+        kept = await bus.last(snapshot_stream("gate"), snapshot_subject("gate", ">"))
+    return kept.headers.get(OWNER, "") if kept else ""
+
+
+async def gate_at_work(site: RunningSite) -> str:
+    """Which of the two processes is at work, by what each says in its log."""
+
+    async def look() -> list[str]:
+        return [name for name in GATES if _last_word(site, name) == "standby.begins"]
+
+    return (await until(look, lambda found: len(found) == 1, "one gate is at work"))[0]
+
+
+def _last_word(site: RunningSite, name: str) -> str:
+    words = ("standby.begins", "standby.replaced", "standby.waiting", '"running"')
+    last = ""
+    for line in (site.root / "logs" / f"{name}.log").read_text(errors="replace").splitlines():
+        if '"identity": "gate"' in line or line.startswith("running "):
+            last = next((word for word in words if word in line), last)
+    return last
+
+
+async def last_word(site: RunningSite, name: str) -> str:
+    return _last_word(site, name)
+
+
+async def check_one_answer_each(site: RunningSite, work: Work) -> None:
+    """No command was permitted twice, and no other gate's words stand between."""
+    async with site.reader() as bus:
+        found = await lives(bus)
+    for command in work.sent:
+        said = [type(event).__name__ for event in found[command].events]
+        assert found[command].count(CommandPermitted) + found[command].count(CommandDenied) <= 1, said
+
+
+async def test_a_standby_takes_over_from_a_gate_that_was_killed(two_gates: RunningSite) -> None:
+    site = two_gates
+    first, before = await gate_at_work(site), await owner_of(site)
+    async with at_work(site) as work:
+        await work.until_executed(2)
+        os.kill(site.running.processes[first], signal.SIGKILL)
+        await work.until_executed(3)
+    assert await gate_at_work(site) != first
+    assert await owner_of(site) != before
+    await check_one_answer_each(site, work)
+    await check_all(site, work)
+
+
+async def test_a_gate_that_hung_and_wakes_up_says_no_wrong_word(two_gates: RunningSite) -> None:
+    site = two_gates
+    first = await gate_at_work(site)
+    async with at_work(site) as work:
+        await work.until_executed(2)
+        async with site.paused(first):
+            await work.until_executed(3)
+        await until(lambda: last_word(site, first), lambda word: word == "standby.waiting", "it stands by")
+        await work.until_executed(2)
+    assert await gate_at_work(site) != first
+    await check_one_answer_each(site, work)
+    await check_all(site, work)
+
+
+async def ask_without_key(here: Session, mark: str) -> bool:
+    """Whether the door took it; not knowing is no."""
+    body = json.dumps({"arguments": {"PERCENT": 20.0}, "reason": mark}).encode()
+    try:
+        reply = await here.bus.request("intent.demo.alice.valve-001.SetPosition", body, timeout=1.0)
+    except BrokerUnavailable:
+        return False
+    return isinstance(read_answer(reply.data, IntentTaken), IntentTaken)
+
+
+async def test_words_without_a_key_that_two_gates_have_heard_are_one_command(two_gates: RunningSite) -> None:
+    site, marks = two_gates, [f"ask {number}" for number in range(40)]
+    first = await gate_at_work(site)
+    async with site.session("alice") as alice:
+        # It hangs with its doors open: what is asked meanwhile it will hear when it wakes.
+        async with site.paused(first):
+            taken = [mark for mark in marks if await ask_without_key(alice, mark)]
+        await until(lambda: last_word(site, first), lambda word: word == "standby.waiting", "it stands by")
+        assert await ask_without_key(alice, "the last")
+    async with site.reader() as bus:
+        events = [decode(message.data) for message in await stored(bus, "INTENTS")]
+    asked = Counter(event.intent.reason for event in events if isinstance(event, CommandRequested))
+    assert len(taken) > len(marks) // 2
+    assert {mark: asked[mark] for mark in taken} == dict.fromkeys(taken, 1)
+    assert not [mark for mark in marks if asked[mark] > 1]
