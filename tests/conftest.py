@@ -16,3 +16,11 @@ def logs_end_with_their_test() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_is_remembered_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a command verified is kept in the user's state folder: not in that of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLANTOPS_STATE", str(tmp_path_factory.mktemp("state")))
+        yield

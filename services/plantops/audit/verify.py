@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from plantops.audit.checkpoints import STREAM, open_checkpoint, read_noted
+from plantops.audit.cosigned import disputes, newest_note
 from plantops.audit.signatures import Believer, writer_on
 from plantops.audit.trust import AuditTrust
 from plantops.events.base import from_nanoseconds
@@ -22,6 +23,7 @@ from plantops.ledger.finding import Finding, FindingKind
 from plantops.ledger.keys import VerifyKey
 from plantops.ledger.record import RecordChecker, Trusted
 from plantops.ledger.tree import EMPTY_ROOT, Tree, leaf_hash
+from plantops.ledger.witnesses import NOBODY, WitnessPolicy
 from plantops.runtime.errors import IntegrityError, TrustError
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -71,17 +73,23 @@ async def verify_online(
     trust: AuditTrust,
     *,
     remembered: Path | None = None,
+    archived: Checkpoint | None = None,
+    witnesses: WitnessPolicy | None = None,
     now: datetime | None = None,
     progress: Progress | None = None,
 ) -> OnlineReport:
     """Read and check the whole of AUDIT and its checkpoints; `remembered` is the high-water file.
+
+    The log must extend `archived`, a verified checkpoint from elsewhere, too. `witnesses` (default: those of
+    `trust`) must have cosigned its newest checkpoint; what a witness disputes is a finding in any case.
 
     At most 5,000 checkpoints are compared: all, or the last and an even choice of the others. The file is
     written anew only when nothing is wrong with the log as a whole. Raises: BrokerError, SettingsError;
     IntegrityError when the high-water file is damaged.
     """
     work = _Online(bus, trust, now or datetime.now(UTC), progress or _silent)
-    return await work.run(remembered)
+    await work.ask_witnesses(witnesses if witnesses is not None else trust.witness_policy)
+    return await work.run(remembered, archived)
 
 
 def _silent(_done: int, _total: int) -> None:
@@ -100,12 +108,25 @@ class _Online:
         self._whole: list[Finding] = []  # about the log, not about one record
         self._first_uncovered: Stored | None = None
 
-    async def run(self, path: Path | None) -> OnlineReport:
+    async def ask_witnesses(self, policy: WitnessPolicy) -> None:
+        """What they dispute, and whether enough of them have cosigned."""
+        for told in await disputes(self._bus, self._site):
+            detail = f"{told.witness!r} disputes the log: {told.detail}"
+            self._whole.append(Finding(FindingKind.DISPUTED, None, "", detail))
+        if policy.quorum != NOBODY:
+            try:
+                missing = policy.check(await newest_note(self._bus, self._site))
+            except IntegrityError as error:
+                missing = Finding(FindingKind.CHECKPOINT_MISSING, None, "", error.message)
+            self._whole.extend([missing] if missing else [])
+
+    async def run(self, path: Path | None, archived: Checkpoint | None) -> OnlineReport:
         # The checkpoints first: what they cover must be there when AUDIT is read after them.
         checkpoints = await self._checkpoints()
         last = checkpoints[-1] if checkpoints else None
         seen = highwater.recall(path) if path is not None else None
-        sizes = {found.size for found in checkpoints} | ({seen.size} if seen else set())
+        known = [one for one in (seen, archived) if one is not None]
+        sizes = {found.size for found in (*checkpoints, *known)}
         state = await self._bus.state("AUDIT")
         covered = last.size if last else 0
         believer = Believer(self._site)
@@ -116,8 +137,8 @@ class _Online:
         finally:
             believer.close()
         self._compare(checkpoints)
-        if seen is not None:
-            self._compare_seen(seen, last)
+        for one in known:
+            self._compare_seen(one, last)
         self._check_uncovered(covered)
         if path is not None and last is not None and not self._whole:
             path.parent.mkdir(parents=True, exist_ok=True)

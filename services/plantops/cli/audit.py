@@ -7,34 +7,57 @@ from typing import Annotated
 
 import typer
 
-from plantops.audit.offline import verify_folder
+from plantops.audit.offline import Depth
 from plantops.audit.records import read_records
-from plantops.audit.trust import load_trust, save_trust
+from plantops.audit.trust import AuditTrust, load_trust, save_trust
+from plantops.cli import audit_records
+from plantops.cli.audit_records import verify_archive
 from plantops.cli.output import DEMO_FOLDER, Folder, Json, Voice, out, print_json, safe, table
 from plantops.cli.proofs import auditor, export_site, site_trust, tell_offline, tell_online, verify_site
+from plantops.cli.remembering import keep_seen, refuse_older, verify_files
 from plantops.cli.session import run
+from plantops.cli.witnesses import PolicyFile, Quorum, Trust, Witnesses, wanted_witnesses
 from plantops.deployment.place import load_place
+from plantops.ledger.witnesses import WitnessPolicy
 from plantops.runtime.errors import Refused
 
 app = typer.Typer(no_args_is_help=True, help="Prove what happened.")
+audit_records.register(app)
 
 
 @app.command()
 def verify(
+    *,
     folder: Folder = DEMO_FOLDER,
     export: Annotated[
         Path | None, typer.Option("--export", help="Verify this export offline, from its files alone.")
     ] = None,
-    trust: Annotated[
-        Path | None, typer.Option("--trust", help="Public keys to trust (default: the site's policy).")
+    archive: Annotated[
+        Path | None,
+        typer.Option("--archive", help="Verify this archive, and that the running log extends it."),
     ] = None,
+    trust: Trust = None,
+    witness: Witnesses = None,
+    quorum: Quorum = 0,
+    witness_policy: PolicyFile = None,
+    tree_only: Annotated[
+        bool,
+        typer.Option("--tree-only", help="Of an export: tree and checkpoint, not each record's signature."),
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Check every record, every chain and every checkpoint; name the first bad record."""
+    """Check every record, every chain and every checkpoint; name the first bad record.
+
+    What was verified is remembered, and a log that is shorter or another one the next time is refused.
+    """
+    asked = wanted_witnesses(witness or (), quorum, witness_policy)
     if export is not None:
-        _verify_export(folder, export, trust, json=json)
+        _verify_export(folder, export, trust, asked, depth="tree" if tree_only else "records", json=json)
         return
-    report = run(verify_site(load_place(folder), quiet=json))
+    if archive is not None:
+        verify_archive(archive, _known(folder, trust), Voice(json=json))
+    site = load_place(folder)
+    report = run(verify_site(site, quiet=json, archive=archive, witnesses=asked))
     if json:
         print_json(report)
     else:
@@ -43,13 +66,20 @@ def verify(
         raise Refused(f"the audit does not verify: {report.first_bad.detail}", reason="audit")
 
 
-def _verify_export(folder: Path, export: Path, trust: Path | None, *, json: bool) -> None:
+def _verify_export(
+    folder: Path,
+    export: Path,
+    trust: Path | None,
+    witnesses: WitnessPolicy | None,
+    *,
+    depth: Depth,
+    json: bool,
+) -> None:
     if not export.is_dir():
         raise Refused(
             f"{export} is no folder: give the one that `plantops audit export` wrote", reason="path"
         )
-    known = load_trust(trust) if trust is not None else site_trust(load_place(folder))
-    report = verify_folder(export, known)
+    report = verify_files(export, _known(folder, trust), depth=depth, witnesses=witnesses)
     if json:
         print_json(
             {
@@ -64,6 +94,10 @@ def _verify_export(folder: Path, export: Path, trust: Path | None, *, json: bool
         tell_offline(report, Voice(json=False))
     if not report.ok:
         raise Refused(f"the export does not verify: {report.findings[0].detail}", reason="audit")
+
+
+def _known(folder: Path, trust: Path | None) -> AuditTrust:
+    return load_trust(trust) if trust is not None else site_trust(load_place(folder))
 
 
 @app.command()
@@ -81,6 +115,7 @@ def show(
 async def _show(folder: Path, last: int, writer: str, command: str, *, json: bool) -> None:
     site = load_place(folder)
     async with auditor(site) as bus:
+        await refuse_older(bus, site)
         shown = await read_records(
             bus,
             site=site.name,
@@ -130,6 +165,7 @@ def export(
     verifier must get on another way."""
     site = load_place(folder)
     written = run(export_site(site, target, quiet=json))
+    keep_seen(target, site_trust(site))
     beside = target.with_name(f"{target.name}.trust.json")
     save_trust(site_trust(site), beside)
     if json:

@@ -72,6 +72,10 @@ ENTRIES: Final = {
             "policy": ("policies", "Write, sign, verify and publish what is allowed."),
             "identity": ("identities", "Keys of persons and of new sources."),
             "audit": ("audit", "Prove what happened."),
+            "witness": (
+                "witnessing",
+                "Witness a log from its exports, on a machine that nobody of the site can reach.",
+            ),
             "replay": ("replay", "Make the archive again from the log, and print what each table holds."),
             "secret": ("secrets", "The encrypted store for device passwords."),
         },

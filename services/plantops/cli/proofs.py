@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from plantops.audit.export import export
-from plantops.audit.offline import verify_folder
+from plantops.audit.offline import folder_checkpoint, verify_folder
 from plantops.audit.trust import AuditTrust, trust_of
 from plantops.audit.verify import OnlineReport, verify_online
 from plantops.cli.output import Voice, err, safe
@@ -19,6 +19,7 @@ from plantops.deployment.policies import read_envelope, verify_envelope
 from plantops.flow.bus import Bus
 from plantops.ledger.tiles import Written
 from plantops.ledger.verify import Report
+from plantops.ledger.witnesses import WitnessPolicy
 from plantops.runtime.errors import Refused
 from plantops.runtime.nkey import NKey
 
@@ -61,14 +62,22 @@ def shown_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], N
         yield told
 
 
-async def verify_site(site: Place, *, quiet: bool) -> OnlineReport:
-    """The whole running log, against what this machine remembers of it."""
+async def verify_site(
+    site: Place, *, quiet: bool, archive: Path | None = None, witnesses: WitnessPolicy | None = None
+) -> OnlineReport:
+    """The whole running log, against what this machine remembers of it and against an archive of it."""
     state = site.folder.state(AUDITOR)
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with auditor(site) as bus:
         with shown_progress("verifying", quiet=quiet) as progress:
+            trust = site_trust(site)
             return await verify_online(
-                bus, site_trust(site), remembered=state / HIGH_WATER, progress=progress
+                bus,
+                trust,
+                remembered=state / HIGH_WATER,
+                archived=folder_checkpoint(archive, trust) if archive is not None else None,
+                witnesses=witnesses,
+                progress=progress,
             )
 
 

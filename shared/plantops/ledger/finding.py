@@ -35,6 +35,7 @@ class FindingKind(StrEnum):
     SHRUNK = "shrunk"
     FORKED = "forked"
     OTHER_ROOT = "other_root"
+    DISPUTED = "disputed"  # a witness says that this log is not the one that it has seen
     # A running log
     UNCOVERED = "uncovered"  # stored long ago, and still no checkpoint covers it
 
