@@ -63,25 +63,25 @@ PUMP, VALVE = AssetName("pump-001"), AssetName("valve-001")
 E = TypeVar("E", bound=Event)
 
 
-def _tag(name: str, kind: str, *, unit: str = "", writable: bool = False) -> TagDefinition:
+def tag(name: str, kind: str, *, unit: str = "", writable: bool = False) -> TagDefinition:
     return msgspec.convert({"name": name, "kind": kind, "unit": unit, "writable": writable}, TagDefinition)
 
 
-def _source(name: str, *tags: TagDefinition) -> SourceDefined:
+def source(name: str, *tags: TagDefinition) -> SourceDefined:
     groups = (ScanGroup(name="fast", period_ms=500),)
     return SourceDefined(site=SITE, source=SourceName(name), groups=groups, tags=tags)
 
 
-PLC1 = _source(
+PLC1 = source(
     "plc1",
-    _tag("plc1.setpoint", "f8", unit="rpm", writable=True),
-    _tag("plc1.run", "b1", writable=True),
-    _tag("plc1.reset", "b1", writable=True),
-    _tag("plc1.local", "b1"),
-    _tag("plc1.temperature", "f8", unit="Cel"),
-    _tag("plc1.name", "s"),
+    tag("plc1.setpoint", "f8", unit="rpm", writable=True),
+    tag("plc1.run", "b1", writable=True),
+    tag("plc1.reset", "b1", writable=True),
+    tag("plc1.local", "b1"),
+    tag("plc1.temperature", "f8", unit="Cel"),
+    tag("plc1.name", "s"),
 )
-OPC1 = _source("opc1", _tag("opc1.command", "f8", unit="%", writable=True))
+OPC1 = source("opc1", tag("opc1.command", "f8", unit="%", writable=True))
 
 _REMOTE = (Requirement(property="local", equals=False, text="the switch stands at remote"),)
 MODEL = Model(
@@ -135,7 +135,7 @@ def person(name: str, who: str, *roles: str) -> Principal:
     )
 
 
-def _process(name: str, role: str) -> Principal:
+def process(name: str, role: str) -> Principal:
     return Principal(kind="process", roles=(role,), keys=(key(name).public.to_base64(),))
 
 
@@ -160,10 +160,10 @@ POLICY = Policy(
             keys=(key("agent").public.to_base64(),),
             logins=("LOGIN-agent",),
         ),
-        "gate": _process("gate", "gate"),
-        "timer": _process("timer", "timer"),
-        "adapter-plc1": _process("adapter-plc1", "executor"),
-        "adapter-opc1": _process("adapter-opc1", "executor"),
+        "gate": process("gate", "gate"),
+        "timer": process("timer", "timer"),
+        "adapter-plc1": process("adapter-plc1", "executor"),
+        "adapter-opc1": process("adapter-opc1", "executor"),
     },
     roles={"operator": Role(operations=("pump-001.*", "valve-001.*")), "supervisor": Role()},
     operations={
@@ -275,7 +275,7 @@ class Story:
             "nonce": key,
             "issued_at": self.now,
             "expires_at": self.now + timedelta(hours=1),
-            "model": PLANT.digest,
+            "model": self.gate.plant.digest,
         }
         intent = Intent(**{**fields, **changed})  # type: ignore[arg-type]  # each test names real fields
         command = command_id(actor, key)

@@ -27,7 +27,6 @@ from plantops.policy.document import OperationRule
 from plantops.policy.judge import decision_digest, rule_for
 from plantops.policy.projection import project
 from plantops.policy.writes import simulator_of
-from plantops.runtime.errors import Refused
 
 WAITING_FOR: Final = "simulation"
 NOTHING: Final = Digest("")
@@ -36,20 +35,14 @@ NOTHING: Final = Digest("")
 def order(site: Site, state: GateState, command: CommandId, asked: Asked, decision: Decision) -> list[Output]:
     """Ask the executor for a dry run, and then the operation's external simulator, where it has one.
 
-    Raises: Refused when the model cannot say what is to be done, or both would be the same source, whose
-    two answers nobody could tell apart.
+    Their sources differ (`model.check`), so their answers can be told apart. Raises: Refused when the model
+    cannot say what is to be done.
     """
     intent = asked.intent
     plan = site.plan(state, asked)
     simulator = None
     if not is_undo(asked):
         simulator = simulator_of(site.plant, intent.asset, intent.operation, intent.arguments)
-    if simulator is not None and simulator.source == plan.source:
-        raise Refused(
-            f"{intent.asset}.{intent.operation} is simulated and carried out by {plan.source} alike:"
-            " name another source as its simulator in the model",
-            reason="simulation",
-        )
     generation, outputs = View(state).generation(intent.asset), []
     for each in (plan, simulator):
         if each is None:
