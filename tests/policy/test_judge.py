@@ -32,7 +32,7 @@ from plantops.policy.judge import (
     rule_for,
 )
 from plantops.policy.projection import project
-from plantops.policy.writes import writes_of
+from plantops.policy.writes import plan_of
 from support.plant_samples import (
     COOL,
     DEFINITIONS,
@@ -312,7 +312,7 @@ def test_a_simulation_is_judged_on_the_projected_state() -> None:
     )
     policy = with_policy(permissives=(slow,))
     now = observed(seen("speed.actual", 1000.0))
-    _source, writes = writes_of(PLANT, "pump", "SetSpeed", {"RPM": 1200.0})
+    writes = plan_of(PLANT, "pump", "SetSpeed", {"RPM": 1200.0}).writes
     then = Observation(at=NOW, inputs=project(now.inputs, writes))
     assert judged(policy=policy, seen=now).allowed
     assert verdicts(judged(policy=policy, seen=then, stage="simulation"))["permissive:slow"] == "false"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from plantops.events.base import Scalar, TagName
-from plantops.events.command_parts import StepResult, Write
+from plantops.events.base import Scalar, SourceName, TagName
+from plantops.events.command_parts import Invocation, StepResult, Write
+from plantops.model.assets import Delegate, Model
+from plantops.model.load import Plant
 from plantops.policy.projection import project
-from plantops.policy.writes import undo_of, writes_of
+from plantops.policy.writes import Plan, plan_of, simulator_of, undo_of
 from plantops.runtime.errors import Refused
-from support.plant_samples import NOW, PLANT, seen
+from support.plant_samples import DEFINITIONS, MODEL, NOW, PLANT, SPEED, seen, source
+
+PLC = SourceName("plc")
 
 TO_1200 = Write(
     tag=TagName("speed.set"),
@@ -27,15 +32,35 @@ def result(write: Write, before: Scalar | None, *, quality: int = 192, written: 
 
 
 def test_puts_the_arguments_into_the_steps() -> None:
-    assert writes_of(PLANT, "pump", "SetSpeed", {"RPM": 1200.0}) == ("plc", (TO_1200,))
-    assert writes_of(PLANT, "pump", "Stop", {}) == ("plc", (TO_STOP,))
+    assert plan_of(PLANT, "pump", "SetSpeed", {"RPM": 1200.0}) == Plan(PLC, (TO_1200,))
+    assert plan_of(PLANT, "pump", "Stop", {}) == Plan(PLC, (TO_STOP,))
+    assert simulator_of(PLANT, "pump", "Stop", {}) is None
+
+
+def test_hands_the_arguments_to_a_delegate_and_to_a_simulator() -> None:
+    mes = source("mes")
+    operation = msgspec.structs.replace(
+        SPEED, steps=(), undo="none", delegate=Delegate(source="mes", path="batches/start", timeout_seconds=9)
+    )
+    simulated = msgspec.structs.replace(SPEED, simulator=Delegate(source="mes", path="try"))
+    asset = msgspec.structs.replace(
+        MODEL.assets["pump"], operations={"Batch": operation, "SetSpeed": simulated}
+    )
+    plant = Plant.of(Model(assets={"pump": asset}), (*DEFINITIONS, mes))
+    invocation = Invocation(path="batches/start", arguments={"RPM": 900.0}, timeout_seconds=9)
+    assert plan_of(plant, "pump", "Batch", {"RPM": 900.0}) == Plan(mes.source, invocation=invocation)
+    tried = Invocation(path="try", arguments={"RPM": 900.0})
+    assert simulator_of(plant, "pump", "SetSpeed", {"RPM": 900.0}) == Plan(mes.source, invocation=tried)
+    assert plan_of(plant, "pump", "SetSpeed", {"RPM": 900.0}).source == "plc"
+    with pytest.raises(Refused, match="RPM"):
+        plan_of(plant, "pump", "Batch", {})
 
 
 def test_refuses_what_the_model_does_not_have() -> None:
     with pytest.raises(Refused, match="no operation"):
-        writes_of(PLANT, "pump", "Explode", {})
+        plan_of(PLANT, "pump", "Explode", {})
     with pytest.raises(Refused, match="RPM"):
-        writes_of(PLANT, "pump", "SetSpeed", {})
+        plan_of(PLANT, "pump", "SetSpeed", {})
 
 
 def test_restores_the_before_values_last_written_first() -> None:

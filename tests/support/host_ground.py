@@ -46,7 +46,7 @@ from plantops.policy.document import (
 )
 from plantops.policy.in_force import InForce
 from plantops.policy.judge import Request, decision_digest, judge
-from plantops.policy.writes import writes_of
+from plantops.policy.writes import plan_of
 from support.manual_clock import START_NS, ManualClock
 
 SITE = SiteName("demo")
@@ -172,7 +172,10 @@ class Ground:
         self.broker.add_consumer(
             "COMMANDS",
             f"{ME}-normal",
-            (f"cmd.{SITE}.permitted.gate.*", f"cmd.{SITE}.simulation_ordered.gate.*"),
+            tuple(
+                f"cmd.{SITE}.{verb}.gate.*"
+                for verb in ("permitted", "simulation_ordered", "reconcile_ordered")
+            ),
             kind="effect",
         )
         self.broker.add_consumer(
@@ -225,10 +228,12 @@ class Ground:
         seconds: float = 15.0,
     ) -> Permit:
         """What the gate's own code would make of the decision."""
-        source, writes = writes_of(self.plant, PUMP, decision.operation, decision.arguments)
+        plan = plan_of(self.plant, PUMP, decision.operation, decision.arguments)
+        operation = self.plant.operation(PUMP, decision.operation)
+        assert operation is not None
         return Permit(
             site=SITE,
-            source=source,
+            source=plan.source,
             command=decision.command,
             intent=Digest("0" * 64),
             asset=PUMP,
@@ -236,7 +241,9 @@ class Ground:
             arguments=decision.arguments,
             actor=ALICE,
             generation=generation,
-            writes=writes,
+            writes=plan.writes,
+            invocation=plan.invocation,
+            compensates=operation.compensate == "restore",
             policy=decision.policy,
             model=decision.model,
             decision=decision_digest(decision),

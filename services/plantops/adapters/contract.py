@@ -54,13 +54,14 @@ class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """A source file: `connection` is checked against the adapter's own settings type.
 
     `heartbeat_seconds`: an unchanged value is sent again after this long. `outbox_frames` bounds what is
-    kept while the broker is away; what exceeds it is dropped, oldest first, and told as a gap.
+    kept while the broker is away; what exceeds it is dropped, oldest first, and told as a gap. Only a source
+    that carries out whole operations may be without tags; its groups then say how often it is looked after.
     """
 
     adapter: str
     connection: Mapping[str, Any] = {}
     groups: tuple[GroupSettings, ...]
-    tags: tuple[TagSettings, ...]
+    tags: tuple[TagSettings, ...] = ()
     heartbeat_seconds: float = 60.0
     outbox_frames: int = 10_000
     timeout_seconds: float = 3.0
@@ -140,7 +141,8 @@ class Connection(Protocol):
         """One sample for each tag asked, in that order.
 
         A tag that the device refuses, or whose value cannot be converted, is a sample with bad quality
-        and no value; its neighbours are not affected.
+        and no value; its neighbours are not affected. A source without tags is read with none in each
+        period, to hear whether the device is there.
         """
         ...
 

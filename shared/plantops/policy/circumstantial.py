@@ -98,16 +98,23 @@ def bypass_of(
 ) -> Bypass | None:
     """The bypass under which a permissive does not count now; None where there is none that holds."""
     for each in known.bypasses:
-        kind = policy.bypass_classes.get(each.bypass_class)
         if (
-            kind is not None
-            and (each.permissive, each.asset) == (permissive.id, asset)
-            and permissive.id in kind.permissives
+            (each.permissive, each.asset) == (permissive.id, asset)
             and each.since <= now < each.expires_at
-            and each.expires_at - each.since <= timedelta(seconds=kind.max_seconds)
+            and is_bypass_allowed(each, policy)
         ):
             return each
     return None
+
+
+def is_bypass_allowed(bypass: Bypass, policy: Policy) -> bool:
+    """Whether its class stands in the policy, covers its permissive and allows so long a time."""
+    kind = policy.bypass_classes.get(bypass.bypass_class)
+    return (
+        kind is not None
+        and bypass.permissive in kind.permissives
+        and bypass.expires_at - bypass.since <= timedelta(seconds=kind.max_seconds)
+    )
 
 
 def bypassed_text(bypass: Bypass, truth: Truth, text: str) -> str:

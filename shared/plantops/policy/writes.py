@@ -44,14 +44,6 @@ def simulator_of(plant: Plant, asset: str, operation: str, arguments: Mapping[st
     return None if found.simulator is None else _invocation(found.simulator, asset, found, arguments)
 
 
-def writes_of(
-    plant: Plant, asset: str, operation: str, arguments: Mapping[str, Scalar]
-) -> tuple[SourceName, tuple[Write, ...]]:
-    """The source and the writes of `plan_of`, for an operation that has steps. Raises: Refused."""
-    plan = plan_of(plant, asset, operation, arguments)
-    return plan.source, plan.writes
-
-
 def _operation(plant: Plant, asset: str, operation: str) -> Operation:
     found = plant.operation(asset, operation)
     if found is None:
@@ -74,20 +66,21 @@ def undo_of(plant: Plant, asset: str, operation: str, results: Sequence[StepResu
     """The writes that take back what `results` say was written; empty where there is no sure way back.
 
     `restore` writes the before-values in reverse order. If one of them was not read well, nothing is
-    restored: half a way back is a state that nobody asked for.
+    restored: half a way back is a state that nobody asked for. What a delegate did has no way back here.
     """
     found = plant.operation(asset, operation)
     if found is None or not any(result.written_at for result in results):
         return ()
     if found.undo == "restore":
-        return _restore([result for result in results if result.written_at is not None])
+        return restoring(results)
     other = undo_operation(found.undo)
-    return () if other is None else writes_of(plant, asset, other, {})[1]
+    return () if other is None else plan_of(plant, asset, other, {}).writes
 
 
-def _restore(written: Sequence[StepResult]) -> tuple[Write, ...]:
+def restoring(results: Sequence[StepResult]) -> tuple[Write, ...]:
+    """The before-values of what was written, the last written first; empty when one was not read well."""
     undo: list[Write] = []
-    for result in reversed(written):
+    for result in reversed([result for result in results if result.written_at is not None]):
         if result.before is None or not is_good(result.before_quality):
             return ()
         write = result.write

@@ -9,11 +9,10 @@ import msgspec
 import pytest
 
 from plantops.adapters.contract import Capabilities
-from plantops.adapters.host.deeds import Deeds
 from plantops.adapters.host.execution import aged
+from plantops.adapters.host.hands import Hands
 from plantops.adapters.host.lanes import Device, Lane
 from plantops.adapters.host.process import SAFE_ACK_SECONDS, spec
-from plantops.adapters.host.rules import PolicyRules
 from plantops.events import Event
 from plantops.events.base import TagName
 from plantops.events.command_parts import Observation, ObservedInput
@@ -32,7 +31,7 @@ from plantops.ledger.keys import SigningKey
 from plantops.policy.document import POLICY_TYPE, OperationRule, Principal, policy_digest
 from plantops.runtime.errors import Fenced, IntegrityError
 from support.fake_device import FakeSettings
-from support.host_ground import DEFINITION, PLANT, RUN, SETPOINT, SITE, Ground
+from support.host_ground import DEFINITION, RUN, SETPOINT, SITE, Ground
 from support.host_rig import Notary, Rig, device, no_secrets
 
 FINALS = (CommandExecuted, CommandFailed, OutcomeUnknown)
@@ -229,22 +228,17 @@ async def test_a_host_whose_clock_lags_takes_nothing_old_for_new() -> None:
         seen = ObservedInput(tag=TagName("elsewhere"), value=1.0, quality=192, age_seconds=0.2)
         return Observation(at=told_at, inputs=(seen,))
 
-    async def nothing_new() -> bool:
-        return False
-
     plant = device()
     encoder = plant.adapter(subscribe=False, concurrent=False, write=True).build(
         DEFINITION, FakeSettings(), 1.0, no_secrets
     )
-    deeds = Deeds(
+    hands = Hands(
         definition=DEFINITION,
         device=Device("plc1", encoder, Capabilities(), timeout_seconds=1.0),
-        rules=PolicyRules(PLANT, ground.in_force, nothing_new),
         observe=observe,
         clock=ground.clock,
-        seen=lambda _index: None,
     )
-    (seen,) = await deeds.look([TagName("elsewhere")], Lane.COMMAND, lambda: told_at + HOUR)
+    (seen,) = await hands.look([TagName("elsewhere")], Lane.COMMAND, lambda: told_at + HOUR)
     assert seen.age_seconds == 3600.2
 
 

@@ -10,22 +10,32 @@ from plantops.events import EventUnreadable, decode, subjects
 from plantops.events.base import CommandId, SiteName
 from plantops.events.command_parts import Permit
 from plantops.events.commands import CommandClaimed, CommandExecuted, CommandFailed, OutcomeUnknown
+from plantops.events.governance import CommandProgressed, CommandReconciled
 from plantops.flow.bus import Bus, Stored
 from plantops.flow.signing import Signer
 from plantops.runtime.errors import BrokerUnavailable, Conflict
 
-FINALS = (CommandExecuted, CommandFailed, OutcomeUnknown)
+FINALS = (CommandExecuted, CommandFailed, OutcomeUnknown, CommandReconciled)
 _RETRY_SECONDS = 0.2
 _RETRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Our last word on a command: its COMMANDS sequence (0: none), and which of the two that count it is."""
+    """Our last word on a command: its COMMANDS sequence (0: none), whether it is under way, and whether it
+    has ended."""
 
     sequence: int = 0
     is_claim: bool = False
     is_final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A claim as it is stored; `sequence` is that of COMMANDS."""
+
+    event: CommandClaimed
+    sequence: int
 
 
 class Claims:
@@ -44,7 +54,16 @@ class Claims:
         if last is None:
             return Said()
         event = _event(last)
-        return Said(last.sequence, isinstance(event, CommandClaimed), isinstance(event, FINALS))
+        is_claim = isinstance(event, (CommandClaimed, CommandProgressed))
+        return Said(last.sequence, is_claim, isinstance(event, FINALS))
+
+    async def standing(self, command: CommandId) -> Claimed | None:
+        """Our claim that stands on the stream, of whichever run of ours. Raises: BrokerUnavailable."""
+        last = await self._bus.last("COMMANDS", subjects.command(self._site, "claimed", self._me, command))
+        event = None if last is None else _event(last)
+        if last is None or not isinstance(event, CommandClaimed):
+            return None
+        return Claimed(event, last.sequence)
 
     def own(self, command: CommandId) -> str:
         """The filter under which stands all that we say of a command."""
@@ -61,7 +80,7 @@ class Claims:
         """Whether this run tried to claim it, never heard the answer, and so did nothing on it."""
         return command in self._unanswered
 
-    async def take(self, permit: Permit) -> CommandClaimed | None:
+    async def take(self, permit: Permit) -> Claimed | None:
         """Our claim, or None when somebody has claimed it before.
 
         In the safe direction only our own earlier claim counts: the permit names one source, and nobody
@@ -86,24 +105,26 @@ class Claims:
         for _attempt in range(_RETRIES):
             try:
                 # No message id of ours: a claim of an earlier run must not pass for this one.
-                await self._bus.publish(message, stream="COMMANDS", expected_last=0, expected_subject=rivals)
+                sequence = await self._bus.publish(
+                    message, stream="COMMANDS", expected_last=0, expected_subject=rivals
+                )
             except Conflict:
-                return claim if await self._is_answer_late(permit, message.data) else None
+                return await self._late_answer(permit, claim, message.data)
             except AWAY:
                 self._unanswered.add(permit.command)
                 await self._clock.sleep(_RETRY_SECONDS)
                 continue
             self._unanswered.discard(permit.command)
-            return claim
+            return Claimed(claim, sequence)
         raise BrokerUnavailable(f"nobody answered the claim of command {permit.command!r}", stream="COMMANDS")
 
-    async def _is_answer_late(self, permit: Permit, data: bytes) -> bool:
-        """Whether the claim that stands is the one of this run whose answer got lost."""
+    async def _late_answer(self, permit: Permit, claim: CommandClaimed, data: bytes) -> Claimed | None:
+        """The claim that stands, if it is the one of this run whose answer got lost."""
         if permit.command not in self._unanswered:
-            return False
+            return None
         last = await self._bus.last("COMMANDS", self._rivals(permit.command))
         self._unanswered.discard(permit.command)
-        return last is not None and last.data == data
+        return Claimed(claim, last.sequence) if last is not None and last.data == data else None
 
 
 def _filter(subject: str, place: int) -> str:

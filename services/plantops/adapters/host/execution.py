@@ -10,14 +10,20 @@ import msgspec
 
 from plantops.adapters.host.ports import Rules, same
 from plantops.events.base import Scalar, SiteName, TagName, from_nanoseconds
-from plantops.events.command_parts import Decision, ObservedInput, Permit, StepResult, Write
+from plantops.events.command_parts import Decision, Invocation, ObservedInput, Permit, StepResult, Write
 from plantops.events.frames import Sample
 from plantops.events.quality import is_good, quality_name
+from plantops.policy.writes import Plan
 from plantops.runtime.errors import Refused
 
 
-def permit_problem(permit: Permit, rules: Rules, *, site: SiteName, is_safe: bool, now: datetime) -> str:
+def permit_problem(
+    permit: Permit, rules: Rules, *, site: SiteName, is_safe: bool, is_rehearsal: bool, now: datetime
+) -> str:
     """Why a permit of the gate must not be carried out here; empty when nothing speaks against it.
+
+    Whether an undo's writes are those recorded is not asked here (`undoing`). A rehearsal may also be that
+    of the operation's simulator.
 
     In the safe direction any policy counts that this process has verified: a stop does not wait until
     both sides have read the newest revision.
@@ -36,22 +42,46 @@ def permit_problem(permit: Permit, rules: Rules, *, site: SiteName, is_safe: boo
         return f"{permit.asset}.{permit.operation} is not safe-direction by the policy in force here"
     if now > permit.not_after:
         return f"the permit ran out at {permit.not_after:%H:%M:%S} UTC"
-    return _writes_problem(permit, rules)
+    return rules.bypass_problem(permit) or _plan_problem(permit, rules, is_rehearsal=is_rehearsal)
 
 
-def _writes_problem(permit: Permit, rules: Rules) -> str:
+def _plan_problem(permit: Permit, rules: Rules, *, is_rehearsal: bool) -> str:
+    if permit.undoes:
+        if permit.invocation is not None or permit.compensates or not permit.writes or permit.safe_direction:
+            return "an undo writes what was recorded and nothing else"
+        return ""
     try:
-        expected = rules.writes(permit)
+        plans = [rules.plan(permit), rules.simulator(permit) if is_rehearsal else None]
     except Refused as error:
         return error.message
-    if not expected:
-        return f"{permit.asset}.{permit.operation} writes nothing"
-    is_equal = len(expected) == len(permit.writes) and all(map(_same_write, expected, permit.writes))
-    return "" if is_equal else "the permit's writes are not those of the model"
+    if not any(plan is not None and _is_planned(permit, plan) for plan in plans):
+        return "the permit's writes or invocation are not those of the model"
+    if permit.compensates != rules.compensates(permit):
+        return "the permit and the model disagree about taking steps back"
+    return ""
+
+
+def _is_planned(permit: Permit, plan: Plan) -> bool:
+    return (
+        plan.source == permit.source
+        and same_writes(plan.writes, permit.writes)
+        and _same_invocation(plan.invocation, permit.invocation)
+    )
+
+
+def same_writes(left: Sequence[Write], right: Sequence[Write]) -> bool:
+    """Equal one by one, in this order."""
+    return len(left) == len(right) and all(map(_same_write, left, right))
 
 
 def _same_write(left: Write, right: Write) -> bool:
     return left == right and same(left.value, right.value)
+
+
+def _same_invocation(left: Invocation | None, right: Invocation | None) -> bool:
+    if left is None or right is None:
+        return left is right
+    return left == right and all(same(value, right.arguments[name]) for name, value in left.arguments.items())
 
 
 def is_reached(wanted: Scalar, found: ObservedInput, tolerance: float) -> bool:

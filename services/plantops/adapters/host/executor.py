@@ -1,7 +1,8 @@
 """From permits on the stream to deeds on the device, in an order that a crash cannot turn round.
 
 signature and permit → claim → audit acknowledged → (read → judged → deadline and generation → write →
-verify) for each step → last word. A command with a claim is never written again, whoever asks.
+verify) for each step → last word. A command with a claim is never written again, whoever asks; only a stop
+is, as long as its permit stands, when the process died with it in hand.
 """
 
 from __future__ import annotations
@@ -16,39 +17,40 @@ from typing import Literal, TypeAlias
 import structlog
 
 from plantops.adapters.host.away import AWAY, UNAUDITED
-from plantops.adapters.host.claims import Claims
+from plantops.adapters.host.claims import Claimed, Claims
 from plantops.adapters.host.clock import Clock
-from plantops.adapters.host.deeds import Deeds, Final
+from plantops.adapters.host.course import Final
+from plantops.adapters.host.deeds import Deeds
 from plantops.adapters.host.execution import permit_problem
-from plantops.adapters.host.lanes import Lane
+from plantops.adapters.host.orders import Order, Permission, decision_problem, is_safe, order_of
 from plantops.adapters.host.outcomes import Outcomes
 from plantops.adapters.host.ports import Auditor, Rules
+from plantops.adapters.host.progress import Progress
+from plantops.adapters.host.reconciling import Reconciler
+from plantops.adapters.host.rehearsal import Rehearsals
 from plantops.adapters.host.standing import Generations, Standing
-from plantops.events import EventUnreadable, decode, event_type, subjects
+from plantops.adapters.host.undoing import undo_problem
+from plantops.events import EventUnreadable, event_type, subjects
 from plantops.events.base import AssetName, CommandId, SiteName, SourceName
-from plantops.events.command_parts import Decision, Observation, ObservedInput, Permit
+from plantops.events.command_parts import Permit
 from plantops.events.commands import (
-    CommandClaimed,
     CommandFailed,
-    CommandPermitted,
     DryRunDone,
     OutcomeUnknown,
     SafePermitted,
     SimulationOrdered,
 )
 from plantops.events.envelope import Message
+from plantops.events.governance import ReconcileOrdered
 from plantops.events.subjects import SubjectInvalid
 from plantops.flow.bus import Bus, Reader, Stored
 from plantops.flow.dead import DeadLetters
-from plantops.flow.reading import refuse_unknown
 from plantops.flow.signing import Signer
 from plantops.flow.trust import Trust
-from plantops.policy.judge import decision_digest
-from plantops.runtime.errors import DeviceError, IntegrityError, TrustError, WriteRejected
+from plantops.runtime.errors import BrokerUnavailable, DeviceError, IntegrityError, TrustError
 
 log = structlog.get_logger()
 
-Order: TypeAlias = CommandPermitted | SafePermitted | SimulationOrdered
 LaneName: TypeAlias = Literal["normal", "safe"]
 
 _FETCH = 16
@@ -56,6 +58,7 @@ _FETCH_SECONDS = 5.0
 _RETRY_SECONDS = 0.5
 # Well below what the broker waits for a word (`process.SAFE_ACK_SECONDS` is the shortest).
 _KEEP_SECONDS = 1.0
+_RECONCILE_SECONDS = 60.0
 _WIND_DOWN_SECONDS = 0.02
 
 
@@ -81,6 +84,8 @@ class Executor:
         rules: Rules,
         auditor: Auditor,
         deeds: Deeds,
+        rehearsals: Rehearsals,
+        reconciler: Reconciler,
         claims: Claims,
         outcomes: Outcomes,
         generations: Generations,
@@ -90,6 +95,7 @@ class Executor:
         self._dead = DeadLetters(bus, signer, place.name)
         self._place, self._bus, self._signer, self._trust = place, bus, signer, trust
         self._rules, self._auditor, self._deeds = rules, auditor, deeds
+        self._rehearsals, self._reconciler = rehearsals, reconciler
         self._claims, self._outcomes, self._generations = claims, outcomes, generations
         self._clock, self._is_ours = clock, is_ours
         self._running: set[CommandId] = set()
@@ -130,7 +136,9 @@ class Executor:
         """Acknowledge when nothing is left to do; what is not acknowledged comes again."""
         try:
             order = await self._believed(stored)
-            if order is not None and not await self._serve(order, stored, reader):
+            if isinstance(order, ReconcileOrdered):
+                await self._reconcile(order, stored)
+            elif order is not None and not await self._serve(order, stored, reader):
                 return
             await reader.ack(stored)
         except AWAY as error:
@@ -157,15 +165,30 @@ class Executor:
             self._running.discard(permit.command)
         return True
 
-    async def _believed(self, stored: Stored) -> Order | None:
+    async def _reconcile(self, order: ReconcileOrdered, stored: Stored) -> None:
+        """A device that is away is asked again for a while; then a person must order it anew."""
+        if (order.site, order.source) != (self._place.site, self._place.source):
+            return
+        try:
+            problem = await self._reconciler.carry_out(order)
+        except DeviceError as error:
+            late = self._clock.now_ns() - stored.time_ns
+            if late < _RECONCILE_SECONDS * 1e9:
+                raise BrokerUnavailable(f"the device cannot be read yet: {error.message}") from error
+            problem = f"the device cannot be read: {error.message}"
+        if problem:
+            log.warning("reconcile.refused", command=order.target, cause=problem)
+            await self._dead.bury(stored, problem)
+
+    async def _believed(self, stored: Stored) -> Order | ReconcileOrdered | None:
         """The order in a message, or None when it must not be believed: then it is buried."""
         try:
             try:
-                return _order(stored, self._trust)
+                return order_of(stored, self._trust)
             except TrustError:
                 # The gate's key may stand in a policy that is not known here yet, and a stop comes once.
                 await self._rules.refresh()
-                return _order(stored, self._trust)
+                return order_of(stored, self._trust)
         except (EventUnreadable, SubjectInvalid, TrustError) as error:
             log.warning("permit.refused", subject=stored.subject, sequence=stored.sequence, cause=str(error))
             await self._dead.bury(stored, str(error))
@@ -182,39 +205,37 @@ class Executor:
             is_ours=self._is_ours,
         )
 
-    def _problem(self, order: Order, standing: Standing) -> str:
-        permit = order.permit
-        if decision_digest(order.decision) != permit.decision:
-            return "the permit names another decision than the one beside it"
-        if not isinstance(order, SimulationOrdered) and not _fits(order.decision, permit):
-            return "the decision beside the permit does not allow it"
-        is_rehearsal = isinstance(order, SimulationOrdered)
-        problem = permit_problem(
+    async def _problem(self, order: Order, standing: Standing) -> str:
+        permit, is_rehearsal = order.permit, isinstance(order, SimulationOrdered)
+        problem = decision_problem(order) or permit_problem(
             permit,
             self._rules,
             site=self._place.site,
-            is_safe=permit.safe_direction if isinstance(order, SimulationOrdered) else _is_safe(order),
+            is_safe=is_safe(order),
+            is_rehearsal=is_rehearsal,
             now=standing.now(),
         )
+        if not problem and permit.undoes:
+            problem = await undo_problem(permit, bus=self._bus, claims=self._claims, trust=self._trust)
         if problem or is_rehearsal:
             return problem
         return self._rules.evidence_problem(permit, standing.now())
 
-    async def _carry_out(self, order: CommandPermitted | SafePermitted, stored: Stored) -> None:
+    async def _carry_out(self, order: Permission, stored: Stored) -> None:
         """To the last word on the command, whatever happens on the way. Raises: BrokerUnavailable."""
         permit = order.permit
         said = await self._claims.said(permit.command)
         if said.is_final:
-            return
-        if said.is_claim and not self._claims.is_unanswered(permit.command):
-            await self._finish(permit, _crashed(permit))
             return
         standing = self._standing(permit, stored)
         if permit.safe_direction and standing.now() > permit.not_after:
             await self._ask_the_time(standing)
         if permit.policy != self._rules.policy:
             await self._rules.refresh()
-        problem = "" if said.is_claim else self._problem(order, standing)
+        if said.is_claim and not self._claims.is_unanswered(permit.command):
+            await self._finish(permit, await self._again(order, standing))
+            return
+        problem = "" if said.is_claim else await self._problem(order, standing)
         if problem:
             if not await self._claims.is_taken(permit.command):
                 await self._finish(permit, _not_done(permit, problem))
@@ -223,9 +244,26 @@ class Executor:
         if claim is None:
             # Whoever was before us says how it ended; we, too, if it was an earlier run of ours.
             if (await self._claims.said(permit.command)).is_claim:
-                await self._finish(permit, _crashed(permit))
+                await self._finish(permit, await self._again(order, standing))
             return
         await self._finish(permit, await self._perform(permit, claim, standing))
+
+    async def _again(self, order: Permission, standing: Standing) -> Final:
+        """What an earlier run of this executor claimed and said no more of.
+
+        A stop is done again while its permit stands: to stop twice is to stop, and not to stop is the greater
+        harm. Anything else is left alone, and a person must look. Raises: BrokerUnavailable.
+        """
+        permit = order.permit
+        if not is_safe(order) or await self._problem(order, standing):
+            return _crashed(permit)
+        claim = await self._claims.standing(permit.command)
+        if claim is None:
+            return _crashed(permit)
+        log.warning("command.again", command=permit.command, asset=permit.asset)
+        final = await self._perform(permit, claim, standing, is_again=True)
+        # That this run wrote nothing does not say that the one before did not.
+        return _crashed(permit) if isinstance(final, CommandFailed) and not final.written else final
 
     async def _ask_the_time(self, standing: Standing) -> None:
         """A stop is not refused by our clock, which may be ahead: our lease was renewed a moment ago, and
@@ -236,21 +274,34 @@ class Executor:
         if lease is not None:
             standing.go_by(lease.time_ns)
 
-    async def _perform(self, permit: Permit, claim: CommandClaimed, standing: Standing) -> Final:
-        kind = event_type(claim)
+    async def _perform(
+        self, permit: Permit, claim: Claimed, standing: Standing, *, is_again: bool = False
+    ) -> Final:
+        kind = event_type(claim.event)
         if permit.safe_direction:
             try:
-                await self._auditor.append_or_journal(kind, claim, command=permit.command)
+                await self._auditor.append_or_journal(kind, claim.event, command=permit.command)
             except IntegrityError as error:
                 # No disk takes the record. The signed claim stands on COMMANDS, and a stop does not wait.
                 log.error("audit.stop_without_record", command=permit.command, cause=error.message)  # noqa: TRY400
-            return await self._deeds.safe(permit, standing)
+            return await self._deeds.safe(permit, standing, is_again=is_again)
         async with self._assets[permit.asset]:
             try:
-                await self._auditor.append(kind, claim, command=permit.command)
+                await self._auditor.append(kind, claim.event, command=permit.command)
             except UNAUDITED as error:
                 return _not_done(permit, f"the audit did not acknowledge the claim: {error}")
-            return await self._deeds.normal(permit, standing)
+            return await self._deeds.normal(permit, standing, self._progress(permit, claim))
+
+    def _progress(self, permit: Permit, claim: Claimed) -> Progress:
+        return Progress(
+            permit,
+            claim.sequence,
+            bus=self._bus,
+            signer=self._signer,
+            claims=self._claims,
+            clock=self._clock,
+            name=self._place.name,
+        )
 
     async def _finish(self, permit: Permit, final: Final) -> None:
         await self._outcomes.say(permit.command, self._message(permit, final))
@@ -262,43 +313,14 @@ class Executor:
             log.warning("audit.late", command=permit.command, cause=str(error))
 
     async def _dry_run(self, order: SimulationOrdered, stored: Stored) -> None:
-        """Read, judge nothing, encode, write nothing; the gate judges the answer."""
         permit = order.permit
         if (await self._claims.said(permit.command)).sequence:
             return
         if permit.policy != self._rules.policy:
             await self._rules.refresh()
-        done = await self._rehearse(order, self._standing(permit, stored))
+        standing = self._standing(permit, stored)
+        done = await self._rehearsals.done(permit, await self._problem(order, standing), standing)
         await self._bus.publish(self._message(permit, done), stream="COMMANDS")
-
-    async def _rehearse(self, order: SimulationOrdered, standing: Standing) -> DryRunDone:
-        permit = order.permit
-        names = [write.tag for write in permit.writes]
-        before: tuple[ObservedInput, ...] = ()
-        encoded: tuple[str, ...] = ()
-        observation: Observation | None = None
-        problem = self._problem(order, standing)
-        try:
-            if not problem:
-                encoded = self._deeds.encode(permit.writes)
-                inputs = await self._deeds.look(
-                    [*self._rules.needed(permit), *names], Lane.COMMAND, standing.now
-                )
-                before = tuple(one for one in inputs if one.tag in names)
-                observation = Observation(at=standing.now(), inputs=inputs)
-        except WriteRejected as error:
-            problem = f"the device would refuse it: {error.message}"
-        except (DeviceError, *AWAY) as error:
-            problem = f"the plant cannot be read: {error}"
-        return DryRunDone(
-            site=permit.site,
-            command=permit.command,
-            ok=not problem,
-            before=before,
-            encoded=encoded,
-            observation=observation,
-            problem=problem,
-        )
 
     def _message(self, permit: Permit, event: Final | DryRunDone) -> Message:
         kind = event_type(event).removeprefix("command.")
@@ -328,32 +350,6 @@ class Executor:
         finally:
             task.cancel()
             await asyncio.wait([task])
-
-
-def _order(stored: Stored, trust: Trust) -> Order:
-    """Raises: EventUnreadable, SubjectInvalid, TrustError."""
-    refuse_unknown(stored)
-    order = decode(stored.data)
-    if not isinstance(order, (CommandPermitted, SafePermitted, SimulationOrdered)):
-        raise TrustError(f"{event_type(order)!r} is no order to an executor")
-    said = subjects.parse_command(stored.subject)
-    stated = (event_type(order).removeprefix("command."), order.command, order.site)
-    if stated != (said.event, said.command, said.site) or order.permit.command != order.command:
-        raise TrustError("the subject says something else than the event")
-    message = Message(stored.subject, stored.data, stored.headers)
-    trust.at(stored.time_ns).believe(event_type(order), order.version, message)
-    return order
-
-
-def _is_safe(order: CommandPermitted | SafePermitted) -> bool:
-    return isinstance(order, SafePermitted)
-
-
-def _fits(decision: Decision, permit: Permit) -> bool:
-    return decision.allowed and (
-        (decision.command, decision.asset, decision.operation, decision.arguments, decision.actor)
-        == (permit.command, permit.asset, permit.operation, permit.arguments, permit.actor)
-    )
 
 
 def _not_done(permit: Permit, reason: str) -> CommandFailed:

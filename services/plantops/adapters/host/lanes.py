@@ -13,8 +13,9 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from enum import IntEnum
 from itertools import count
 
-from plantops.adapters.contract import Browsed, Capabilities, Connection
+from plantops.adapters.contract import Browsed, Capabilities, Connection, Invoked, Invoker
 from plantops.events.base import Scalar
+from plantops.events.command_parts import Invocation
 from plantops.events.frames import Sample
 from plantops.runtime.cancelling import heed_cancel
 from plantops.runtime.errors import DeviceProtocolError, DeviceUnavailable, WriteRejected
@@ -103,7 +104,7 @@ class Device:
         self._source, self._encoder, self._timeout = source, encoder, timeout_seconds
         self._writes = PriorityLock()
         self._reads = PriorityLock() if capabilities.concurrent else self._writes
-        self._can_write = capabilities.write
+        self._can_write, self._can_invoke = capabilities.write, capabilities.invoke
         self._connection: Connection | None = None
         self._lost: asyncio.Future[str] | None = None
         self.wanted = asyncio.Event()
@@ -162,6 +163,33 @@ class Device:
             async with self._use("write") as connection:
                 await connection.write(tag, value)
             return ""
+
+    async def invoke(
+        self, invocation: Invocation, key: str, *, simulate: bool, guard: Callable[[], str]
+    ) -> Invoked | str:
+        """Have a whole operation carried out, unless `guard` gives a reason not to; returns that reason.
+
+        Invocations run beside each other and beside everything else: one may take minutes, and a stop does
+        not wait for it. So none of them drops the connection either, which others are using. Raises:
+        WriteRejected and NotSent (it is certain that nothing was started); any other DeviceError: it may
+        have been.
+        """
+        if not self._can_invoke:
+            raise WriteRejected(f"the protocol of {self._source!r} carries no operation out")
+        connection = self._connection
+        if connection is None:
+            raise NotSent(f"{self._source!r} is not connected: nothing was started", source=self._source)
+        assert isinstance(connection, Invoker)  # what the adapter says of itself
+        if reason := guard():
+            return reason
+        try:
+            async with asyncio.timeout(invocation.timeout_seconds + _GRACE_SECONDS):
+                done = await connection.invoke(invocation, key, simulate)
+        except TimeoutError as error:
+            cause = f"no answer to {invocation.path!r} within {invocation.timeout_seconds:g} s"
+            raise DeviceUnavailable(f"{self._source!r}: {cause}", source=self._source) from error
+        heed_cancel()
+        return done
 
     async def browse(self, limit: int) -> list[Browsed]:
         """The first `limit` things that the device offers."""

@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 from plantops.events import Event
 from plantops.events.base import AssetName, Digest, OperationName, Scalar, TagName
 from plantops.events.command_parts import Decision, Observation, ObservedInput, Permit, StepResult, Write
+from plantops.policy.writes import Plan
 
 Observe: TypeAlias = Callable[[Sequence[TagName]], Awaitable[Observation]]
 """What is known of tags of other sources, by signed frames; a tag that nobody knows is answered as bad."""
@@ -51,8 +52,23 @@ class Rules(Protocol):
         """Whether the last verified policy calls it safe-direction."""
         ...
 
-    def writes(self, permit: Permit) -> tuple[Write, ...]:
-        """What the model writes for the permit's operation and arguments. Raises: Refused."""
+    def plan(self, permit: Permit) -> Plan:
+        """What the model does for the permit's operation and arguments, and where. Raises: Refused."""
+        ...
+
+    def simulator(self, permit: Permit) -> Plan | None:
+        """What the model asks the operation's external simulator, if it has one. Raises: Refused."""
+        ...
+
+    def compensates(self, permit: Permit) -> bool:
+        """Whether the model takes the steps back when one of them fails."""
+        ...
+
+    def bypass_problem(self, permit: Permit) -> str:
+        """Why one of the permit's bypasses is none that the policy in force allows; empty when all are.
+
+        Whether its time has come or is over is asked by the judgement, for each step anew.
+        """
         ...
 
     def evidence_problem(self, permit: Permit, now: datetime) -> str:
@@ -68,7 +84,7 @@ class Rules(Protocol):
         ...
 
     def undo(self, permit: Permit, steps: Sequence[StepResult]) -> tuple[Write, ...]:
-        """The writes that restore what stood there before."""
+        """The writes that restore what stood there before; none for an undo itself."""
         ...
 
 

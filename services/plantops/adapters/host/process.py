@@ -10,6 +10,7 @@ from plantops.events.commands import (
     DryRunDone,
     OutcomeUnknown,
 )
+from plantops.events.governance import CommandProgressed, CommandReconciled
 from plantops.events.operations import MessageBuried
 from plantops.events.sources import GapRecorded, LeaseTaken, SourceLost, SourceUp
 from plantops.events.tags import SourceDefined, TagFrame
@@ -19,7 +20,15 @@ from plantops.flow.processor import Reads
 # A stop in the hand of a host that dies must come again before its permit has run out.
 SAFE_ACK_SECONDS = 3.0
 
-_SAID = (CommandClaimed, CommandExecuted, CommandFailed, OutcomeUnknown, DryRunDone)
+_SAID = (
+    CommandClaimed,
+    CommandProgressed,
+    CommandExecuted,
+    CommandFailed,
+    OutcomeUnknown,
+    CommandReconciled,
+    DryRunDone,
+)
 
 
 def process_name(source: str) -> str:
@@ -37,7 +46,10 @@ def spec(site: str, source: str) -> ProcessSpec:
         reads=(
             Reads(
                 "COMMANDS",
-                (f"cmd.{site}.permitted.gate.*", f"cmd.{site}.simulation_ordered.gate.*"),
+                tuple(
+                    f"cmd.{site}.{verb}.gate.*"
+                    for verb in ("permitted", "simulation_ordered", "reconcile_ordered")
+                ),
                 kind="effect",
                 name="normal",
             ),

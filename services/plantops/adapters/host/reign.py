@@ -16,12 +16,16 @@ from plantops.adapters.host.deeds import Deeds
 from plantops.adapters.host.executor import Executor, Place
 from plantops.adapters.host.framing import Framer
 from plantops.adapters.host.gaps import GapTeller
+from plantops.adapters.host.hands import Hands
+from plantops.adapters.host.invoking import Invocations
 from plantops.adapters.host.lanes import Device
 from plantops.adapters.host.lease import Lease
 from plantops.adapters.host.notices import Notices, publish_definition
 from plantops.adapters.host.outbox import Outbox
 from plantops.adapters.host.outcomes import Outcomes
 from plantops.adapters.host.process import process_name
+from plantops.adapters.host.reconciling import Reconciler
+from plantops.adapters.host.rehearsal import Rehearsals
 from plantops.adapters.host.services import browse_service, read_service
 from plantops.adapters.host.session import Session
 from plantops.adapters.host.standing import Generations
@@ -99,6 +103,7 @@ class Reign:
 
     def _build_executor(self, claims: Claims) -> Executor:
         host = self._host
+        hands = Hands(definition=host.definition, device=self._device, observe=host.observe, clock=host.clock)
         return Executor(
             Place(host.site, host.source, process_name(host.source)),
             bus=host.bus,
@@ -106,13 +111,18 @@ class Reign:
             trust=host.trust,
             rules=host.rules,
             auditor=host.auditor,
-            deeds=Deeds(
-                definition=host.definition,
-                device=self._device,
-                rules=host.rules,
-                observe=host.observe,
+            deeds=Deeds(hands, rules=host.rules, clock=host.clock, seen=self._changes.newest),
+            rehearsals=Rehearsals(hands, Invocations(hands, rules=host.rules, clock=host.clock), host.rules),
+            reconciler=Reconciler(
+                site=host.site,
+                name=process_name(host.source),
+                bus=host.bus,
+                signer=host.signer,
+                trust=host.trust,
+                auditor=host.auditor,
+                hands=hands,
+                claims=claims,
                 clock=host.clock,
-                seen=self._changes.newest,
             ),
             claims=claims,
             outcomes=self._outcomes,

@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 from plantops.events.base import AssetName, Digest, OperationName, TagName
+from plantops.events.circumstances import Circumstances
 from plantops.events.command_parts import Decision, Observation, Permit, StepResult, Write
 from plantops.model.load import Plant
+from plantops.policy.circumstantial import is_bypass_allowed
 from plantops.policy.evidence import evidence_problem
 from plantops.policy.in_force import InForce
 from plantops.policy.judge import Request, inputs_needed, judge, rule_for
-from plantops.policy.writes import undo_of, writes_of
+from plantops.policy.writes import Plan, plan_of, simulator_of, undo_of
 from plantops.runtime.errors import PlantOpsError
 
 
@@ -49,9 +51,24 @@ class PolicyRules:
         verified = self._in_force.verified
         return verified is not None and rule_for(verified.policy, asset, operation).safe_direction
 
-    def writes(self, permit: Permit) -> tuple[Write, ...]:
-        source, writes = writes_of(self._plant, permit.asset, permit.operation, permit.arguments)
-        return writes if source == permit.source else ()
+    def plan(self, permit: Permit) -> Plan:
+        return plan_of(self._plant, permit.asset, permit.operation, permit.arguments)
+
+    def simulator(self, permit: Permit) -> Plan | None:
+        return simulator_of(self._plant, permit.asset, permit.operation, permit.arguments)
+
+    def compensates(self, permit: Permit) -> bool:
+        found = self._plant.operation(permit.asset, permit.operation)
+        return found is not None and found.compensate == "restore"
+
+    def bypass_problem(self, permit: Permit) -> str:
+        verified = self._in_force.verified
+        for each in permit.bypasses:
+            if verified is None or each.asset != permit.asset or not is_bypass_allowed(each, verified.policy):
+                return (
+                    f"the policy in force here does not allow the bypass {each.bypass} of {each.permissive}"
+                )
+        return ""
 
     def evidence_problem(self, permit: Permit, now: datetime) -> str:
         if self._in_force.verified is None:
@@ -67,7 +84,8 @@ class PolicyRules:
     def judge(self, permit: Permit, observation: Observation, now: datetime) -> Decision:
         """The gate has judged who asked and how; its signature on the permit stands for the actor's.
 
-        The permit's own span stands for the intent's. Judged anew are policy, rights, arguments and plant.
+        The permit's own span stands for the intent's. Judged anew are policy, rights, arguments and plant;
+        the permit's bypasses are held against their own time and the policy's classes once more.
         """
         verified = self._in_force.verified
         seconds = (
@@ -87,7 +105,17 @@ class PolicyRules:
             expires_at=permit.not_after,
             model=permit.model,
         )
-        return judge(verified, self._plant, request, observation, now, stage="execution")
+        return judge(
+            verified,
+            self._plant,
+            request,
+            observation,
+            now,
+            stage="execution",
+            circumstances=Circumstances(bypasses=permit.bypasses),
+        )
 
     def undo(self, permit: Permit, steps: Sequence[StepResult]) -> tuple[Write, ...]:
+        if permit.undoes:
+            return ()
         return undo_of(self._plant, permit.asset, permit.operation, steps)

@@ -121,7 +121,12 @@ class Session:
         periods = [group.period_ms / 1000 for group in self._definition.groups]
         schedule = Schedule(periods, self._clock.monotonic())
         while True:
-            groups = [g for g in schedule.take(self._clock.monotonic()) if self._members[g]]
+            due = schedule.take(self._clock.monotonic())
+            groups = [g for g in due if self._members[g]]
+            if due and not self._definition.tags:
+                # It only carries operations out; asked for nothing, it still says that it is there.
+                await self._device.read([], Lane.POLL)
+                self._say_up()
             if groups:
                 tags = [tag for group in groups for tag in self._members[group]]
                 samples = await self._device.read(tags, Lane.POLL)

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.clock import Clock
-from plantops.events import EventUnreadable, decode, event_type, subjects
+from plantops.events import Event, EventUnreadable, decode, event_type, subjects
 from plantops.events.base import AssetName, from_nanoseconds
 from plantops.events.command_parts import Permit
-from plantops.events.commands import GenerationRaised
+from plantops.events.commands import CommandCancelled, GenerationRaised
 from plantops.events.envelope import Message
 from plantops.flow.bus import Bus, Stored
 from plantops.flow.trust import Trust
@@ -82,12 +82,25 @@ class Standing:
             return f"the permit ran out at {self._permit.not_after:%H:%M:%S} UTC"
         return self.overtaken()
 
+    def taken(self) -> str:
+        """Why what was written may not even be taken back at this very moment; the time does not count."""
+        if not self._is_ours():
+            return "the lease on the source ran out or went to another host"
+        return self.overtaken()
+
     async def revoked(self) -> str:
         """Why the stream voids it: a higher generation, or a later word of the gate on the command."""
         try:
             return await self._generation_problem() or await self._word_problem()
         except AWAY as error:
             return f"it cannot be known whether the permit still stands: {error}"
+
+    async def outrun(self) -> str:
+        """Why the stream leaves the asset to a stop, which then has it; the rest does not count."""
+        try:
+            return await self._generation_problem()
+        except AWAY as error:
+            return f"it cannot be known whether a stop has the asset now: {error}"
 
     async def _generation_problem(self) -> str:
         permit = self._permit
@@ -105,10 +118,13 @@ class Standing:
         return f"{permit.asset} is at generation {generation}, the permit is of {permit.generation}"
 
     async def _word_problem(self) -> str:
-        site, _event, gate, command = self._stored.subject.split(".")[1:]
+        site, _verb, gate, command = self._stored.subject.split(".")[1:]
         last = await self._bus.last("COMMANDS", f"cmd.{site}.*.{gate}.{command}")
         if last is None or last.sequence == self._stored.sequence:
             return ""
+        event = _event(last)
+        if isinstance(event, CommandCancelled):
+            return f"cancelled by {event.by or 'the gate'}: {event.reason}"
         return f"the gate has said {last.subject.split('.')[2]!r} of it since"
 
     def _believed(self, stored: Stored) -> GenerationRaised | None:
@@ -119,3 +135,11 @@ class Standing:
         except (EventUnreadable, TrustError):
             return None
         return event if isinstance(event, GenerationRaised) and event.asset == self._permit.asset else None
+
+
+def _event(stored: Stored) -> Event | None:
+    """For its words only: whatever stands there as the gate's later word voids the permit."""
+    try:
+        return decode(stored.data)
+    except EventUnreadable:
+        return None
