@@ -11,11 +11,14 @@ from typing import Any
 
 import msgspec
 
+from golden import act_stories
 from plantops.events import decode, encode
 from plantops.events.base import encode_json
 from plantops.events.commands import CommandPermitted
 from plantops.flow.processor import Output, Recorded
-from support.gate_samples import POLICY, VALVE, Story, after, seen, well
+from plantops.model.load import Plant
+from support import acts_samples
+from support.gate_samples import PLANT, POLICY, VALVE, Story, after, seen, well
 
 FOLDER = Path(__file__).with_name("gate")
 
@@ -103,7 +106,13 @@ STORIES: dict[str, Callable[[], Story]] = {
     "confirmed": confirmed,
     "approved": approved,
     "stopped": stopped,
+    **act_stories.STORIES,
 }
+
+
+def plant_of(name: str) -> Plant:
+    """The plant of a story."""
+    return acts_samples.PLANT if name in act_stories.STORIES else PLANT
 
 
 def read_history(name: str) -> list[Recorded]:

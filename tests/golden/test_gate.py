@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 
 from conformance.processors import check_processor
-from golden.gate_stories import STORIES, answer, read_answers, read_history
+from golden.gate_stories import STORIES, answer, plant_of, read_answers, read_history
 from plantops.flow.replay import replay
 from plantops.gate.core import Gate
-from support.gate_samples import PLANT, ROOT, SITE
+from support.gate_samples import ROOT, SITE
 
 NAMES = sorted(STORIES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_answers_are_the_recorded_ones(name: str) -> None:
-    _state, outputs = replay(Gate(SITE, PLANT, ROOT), read_history(name))
+    _state, outputs = replay(Gate(SITE, plant_of(name), ROOT), read_history(name))
     assert [answer(output) for output in outputs] == read_answers(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_keeps_the_promises_of_a_processor(name: str) -> None:
-    check_processor(Gate(SITE, PLANT, ROOT), read_history(name))
+    check_processor(Gate(SITE, plant_of(name), ROOT), read_history(name))

@@ -18,7 +18,7 @@ from plantops.events.command_parts import Decision
 from plantops.events.commands import CommandRequested, CommandSimulated
 from plantops.events.governance import ActDone
 from plantops.flow.processor import Output
-from plantops.gate import bypasses, cancelling, locks, reconciling, simulations
+from plantops.gate import bypasses, cancelling, locks, reconciling, simulations, undoing
 from plantops.gate.doing import Act, Doing
 from plantops.gate.site import Site, first_reason
 from plantops.gate.state import Asked, GateState
@@ -64,6 +64,7 @@ def decide(
         if not _is_allowed(act):
             return [site.deny(event.command, first_reason(decision), decision)]
         if event.intent.operation == UNDO:
+            undoing.meant(site.plant, state, event.command, asked)  # raises where it cannot be undone
             return None
         doing = _DOERS[event.intent.operation](act)
     except Refused as error:
