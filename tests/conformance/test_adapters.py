@@ -16,11 +16,13 @@ from plantops.adapters.contract import (
     AdapterSpec,
     Connection,
     GroupSettings,
+    Invoker,
     SourceSettings,
     TagSettings,
 )
 from plantops.adapters.definition import definition_of
 from plantops.adapters.registry import ADAPTERS, adapter
+from plantops.events.command_parts import Invocation
 from plantops.events.frames import Sample
 from plantops.events.quality import is_bad, is_good
 from plantops.events.tags import Kind, SourceDefined
@@ -32,6 +34,7 @@ from support.devices import DEVICES, DeviceUnderTest, RunningDevice
 
 # Nothing here lasts this long unless it hangs for ever.
 BOUND_SECONDS = 30.0
+ANY = Invocation(path="operations/Any", timeout_seconds=1.0)
 KIND_TYPES: dict[Kind, type] = {"f8": float, "i8": int, "u8": int, "b1": bool, "s": str}
 README_SECTIONS = ("devices tried", "limits")
 ADAPTER_FILES = {"config.py", "codec.py", "connection.py", "sample.toml", "quality.toml", "README.md"}
@@ -79,7 +82,7 @@ async def bench(spec: AdapterSpec, device: DeviceUnderTest, shared_folder: Path)
 
 
 def no_secret(reference: str) -> Secret:
-    return Secret(f"what {reference} stands for")
+    return Secret(f"what {reference} stands for, as far as tests go")
 
 
 class Bench:
@@ -91,7 +94,8 @@ class Bench:
     def __init__(
         self, spec: AdapterSpec, device: DeviceUnderTest, port: int, running: RunningDevice | None = None
     ) -> None:
-        addresses = (*device.readable, device.missing, device.writable, device.writable)
+        has_tags = bool(device.writable)
+        addresses = (*device.readable, device.missing, device.writable, device.writable) if has_tags else ()
         self.device = device
         self._running = running
         self.good = range(len(device.readable))
@@ -122,6 +126,7 @@ class Bench:
     def change(self, value: float) -> None:
         """Change what the writable tag shows, at the plant itself."""
         assert self._running is not None
+        assert self._running.plant is not None
         self._running.plant.command(Command(self.device.command), value)
 
     async def value(self, tag: int) -> object:
@@ -179,9 +184,10 @@ def test_the_sample_is_a_whole_source_that_can_be_built(spec: AdapterSpec, folde
     source = source_of(folder)
     assert source.adapter == spec.name
     definition = sample_definition(folder, spec)
-    assert definition.tags
+    assert definition.tags or spec.capabilities.invoke
     settings = msgspec.convert(source.connection, spec.settings)
-    spec.build(definition, settings, source.timeout_seconds, no_secret)
+    connection = spec.build(definition, settings, source.timeout_seconds, no_secret)
+    assert isinstance(connection, Invoker) == spec.capabilities.invoke
 
 
 def test_the_sample_explains_every_setting(spec: AdapterSpec, folder: Path) -> None:
@@ -346,6 +352,22 @@ async def test_garbage_is_a_device_error_and_leaves_nothing_behind(bench: Bench)
     await bench.wire(LineState.CONNECTED)
     await bench.connection.connect()
     assert all(is_good(sample.quality) for sample in await bench.connection.read(bench.good))
+
+
+async def test_what_a_connection_cannot_reach_it_has_certainly_not_started(
+    spec: AdapterSpec, bench: Bench
+) -> None:
+    if not spec.capabilities.invoke:
+        pytest.skip("the protocol carries no whole operations out")
+    assert isinstance(bench.connection, Invoker)
+    await bench.connection.connect()
+    await bench.wire(LineState.SILENT)
+    with pytest.raises(WriteRejected):
+        await bench.connection.invoke(ANY, "c1", simulate=False)
+    await bench.wire(LineState.GARBAGE)
+    with pytest.raises(DeviceError) as failed:
+        await bench.connection.invoke(ANY, "c1", simulate=False)
+    assert not isinstance(failed.value, WriteRejected)
 
 
 async def test_closing_is_harmless_at_any_time(bench: Bench) -> None:

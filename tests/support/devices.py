@@ -5,25 +5,32 @@ Each device is one face of the simulated plant, behind a wire that can be cut, c
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from plantops.events.base import Scalar
+from plantops.simulation.delegate.server import DelegateServer
 from plantops.simulation.image import ModbusImage
 from plantops.simulation.line import Line
 from plantops.simulation.modbus_server import plant_modbus_server
 from plantops.simulation.opcua_server import OpcUaServer
 from plantops.simulation.plant import Plant
 
+KEY_ID = "pump-2026"
+# What the suite resolves `secret:pump` to.
+SECRET = "what secret:pump stands for, as far as tests go"
+
 
 @dataclass(frozen=True)
 class RunningDevice:
     """The plant behind the protocol, and the wire in front of it; clients use the wire's port."""
 
-    plant: Plant
+    plant: Plant | None
     line: Line
 
 
@@ -34,17 +41,18 @@ class DeviceUnderTest:
     `start` gets a folder that all tests of a run share. `connection` gives the settings for a port.
     `readable`: addresses that answer well; `missing`: well-formed and refused by the device; `writable`: an
     address with numbers to write and read back; `command`: the plant's own name for the same thing.
-    `exempt`: promise (the test's name without `test_`) to the reason why it does not hold here.
+    `exempt`: promise (the test's name without `test_`) to the reason why it does not hold here. A device
+    without `readable` and `writable` has no tags at all.
     """
 
     start: Callable[[Path], AbstractAsyncContextManager[RunningDevice]]
     connection: Callable[[int], Mapping[str, Any]]
-    readable: tuple[str, ...]
-    missing: str
-    writable: str
-    values: tuple[float, ...]
-    command: str
-    wrong_value: Scalar
+    readable: tuple[str, ...] = ()
+    missing: str = ""
+    writable: str = ""
+    values: tuple[float, ...] = ()
+    command: str = ""
+    wrong_value: Scalar = ""
     timeout_seconds: float = 2.0
     exempt: Mapping[str, str] = field(default_factory=dict)
 
@@ -69,7 +77,29 @@ async def _opcua(folder: Path) -> AsyncIterator[RunningDevice]:
             yield RunningDevice(plant, line)
 
 
+@asynccontextmanager
+async def _delegate(_folder: Path) -> AsyncIterator[RunningDevice]:
+    async with Line() as line, DelegateServer({KEY_ID: SECRET}) as server:
+        await line.open(server.port)
+        yield RunningDevice(None, line)
+
+
+def _exempt(package: str) -> dict[str, str]:
+    """The promises that the adapter's own scale takes it out of, and why."""
+    rules = tomllib.loads((files(package) / "quality.toml").read_text())["rules"]
+    return {rule: entry["reason"] for rule, entry in rules.items() if entry["status"] == "exempt"}
+
+
 DEVICES: dict[str, DeviceUnderTest] = {
+    "delegate": DeviceUnderTest(
+        start=_delegate,
+        connection=lambda port: {
+            "url": f"http://127.0.0.1:{port}",
+            "key_id": KEY_ID,
+            "secret": "secret:pump",
+        },
+        exempt=_exempt("plantops.adapters.delegate"),
+    ),
     "modbus": DeviceUnderTest(
         start=_modbus,
         connection=lambda port: {"host": "127.0.0.1", "port": port},

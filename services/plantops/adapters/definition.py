@@ -26,6 +26,8 @@ def definition_of(site: str, source: str, settings: SourceSettings, spec: Adapte
                 f"group {group.name!r} of source {source!r}: period_ms {group.period_ms}: use 10 to 3600000",
                 setting="period_ms",
             )
+    if not settings.tags and not spec.capabilities.invoke:
+        raise SettingsError(f"source {source!r} has no [[tags]]: give at least one", setting="tags")
     repeated = [name for name, count in Counter(tag.name for tag in settings.tags).items() if count > 1]
     if repeated:
         raise SettingsError(

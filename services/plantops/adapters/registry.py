@@ -8,6 +8,7 @@ from plantops.adapters.contract import AdapterSpec
 from plantops.runtime.errors import SettingsError
 
 ADAPTERS: dict[str, str] = {
+    "delegate": "plantops.adapters.delegate",
     "modbus": "plantops.adapters.modbus",
     "opcua": "plantops.adapters.opcua",
 }

@@ -211,7 +211,7 @@ def test_the_servers_deadband_is_in_raw_units() -> None:
 )
 def test_wrong_settings_stop_the_build_and_are_named(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        connection_to(settings.pop("endpoint_url", URL), [], **settings)
+        connection_to(settings.pop("endpoint_url", URL), [TagSettings(name="t", address="i=1")], **settings)
     assert refused.value.setting == named
 
 

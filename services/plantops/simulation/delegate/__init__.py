@@ -1,0 +1,1 @@
+"""A server that carries pump operations out over HTTP, made from the guide and not from the adapter."""
