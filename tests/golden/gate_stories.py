@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from golden import act_stories
+from golden import act_stories, waiting_stories
 from plantops.events import decode, encode
 from plantops.events.base import encode_json
 from plantops.events.commands import CommandPermitted
@@ -107,11 +107,14 @@ STORIES: dict[str, Callable[[], Story]] = {
     "approved": approved,
     "stopped": stopped,
     **act_stories.STORIES,
+    **waiting_stories.STORIES,
 }
 
 
 def plant_of(name: str) -> Plant:
     """The plant of a story."""
+    if name == "simulated":
+        return waiting_stories.plant_with_simulator()
     return acts_samples.PLANT if name in act_stories.STORIES else PLANT
 
 
