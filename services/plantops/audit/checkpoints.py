@@ -43,25 +43,27 @@ def open_checkpoint(signed: bytes, site: str, keys: Sequence[VerifyKey]) -> Chec
     """
     if not keys:
         raise UntrustedKey(f"no key of a notary of {site!r} is known: give one to a process in the policy")
-    signer = keys[0]
     for number, key in enumerate(keys, 1):
         try:
-            text = note.open_note(signed, NoteKey(key_name(site), key))
-            signer = key
+            found = _signed_by(signed, site, key)
             break
         except UntrustedKey:
             if number == len(keys):
                 raise
-    found = checkpoint.parse(text)
-    if isinstance(signer, RevokedKey) and found.size > signer.until:
-        raise UntrustedKey(
-            f"the checkpoint over {found.size} records is signed with key {signer.keyid}, which was revoked "
-            f"when the log had {signer.until}",
-            keyids=(signer.keyid,),
-        )
     name, _, log_id = found.origin.rpartition("/")
     if name != key_name(site) or _LOG_ID.fullmatch(log_id) is None:
         raise MalformedEnvelope(f"the checkpoint is of {found.origin!r}, no log of site {site!r}")
+    return found
+
+
+def _signed_by(signed: bytes, site: str, key: VerifyKey) -> Checkpoint:
+    found = checkpoint.parse(note.open_note(signed, NoteKey(key_name(site), key)))
+    if isinstance(key, RevokedKey) and found.size > key.until:
+        raise UntrustedKey(
+            f"the checkpoint over {found.size} records is signed with key {key.keyid}, which was revoked when "
+            f"the log had {key.until}",
+            keyids=(key.keyid,),
+        )
     return found
 
 
