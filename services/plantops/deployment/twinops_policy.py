@@ -82,8 +82,14 @@ def _decoded(data: bytes) -> dict[str, Any]:
     return source
 
 
+def _given(source: Mapping[str, Any], key: str, default: object) -> Any:
+    """What stands there; null is as good as nothing, any other emptiness must have the right shape."""
+    found = source.get(key)
+    return default if found is None else found
+
+
 def _roles(source: Mapping[str, Any], plant: Plant, told: list[str]) -> dict[str, Role]:
-    bindings = source.get("role_bindings") or {}
+    bindings = _given(source, "role_bindings", {})
     if not isinstance(bindings, dict):
         raise SettingsError(
             "role_bindings is no object: write role -> {allow: [names]}", setting="role_bindings"
@@ -118,7 +124,7 @@ def _patterns(role: str, allow: list[str], plant: Plant, told: list[str]) -> Ite
 
 
 def _approving(source: Mapping[str, Any], roles: dict[str, Role], told: list[str]) -> tuple[str, ...]:
-    given = source.get("approval_roles") or []
+    given = _given(source, "approval_roles", [])
     names = [given] if isinstance(given, str) else given
     if not isinstance(names, list) or not all(isinstance(each, str) and each for each in names):
         raise SettingsError("approval_roles is no list of names: write one", setting="approval_roles")
@@ -163,7 +169,7 @@ def _level(source: Mapping[str, Any], key: str, default: Risk, told: list[str]) 
 def _permissives(
     source: Mapping[str, Any], plant: Plant, bound: Mapping[str, str], told: list[str]
 ) -> Iterator[Permissive]:
-    interlocks = source.get("interlocks") or []
+    interlocks = _given(source, "interlocks", [])
     if not isinstance(interlocks, list) or not all(isinstance(each, dict) for each in interlocks):
         raise SettingsError("interlocks is no list of objects: write one", setting="interlocks")
     taken: set[str] = set()
