@@ -26,6 +26,10 @@ STREAM: Final = "CHECKPOINTS"
 _LOG_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
+class RevokedTooEarly(UntrustedKey):
+    """The key that signed was revoked at a smaller size of the log."""
+
+
 def key_name(site: str) -> str:
     """The name under which a site's notary signs."""
     return f"plantops/{site}"
@@ -43,13 +47,16 @@ def open_checkpoint(signed: bytes, site: str, keys: Sequence[VerifyKey]) -> Chec
     """
     if not keys:
         raise UntrustedKey(f"no key of a notary of {site!r} is known: give one to a process in the policy")
-    for number, key in enumerate(keys, 1):
+    refusals: list[UntrustedKey] = []
+    for key in keys:
         try:
             found = _signed_by(signed, site, key)
             break
-        except UntrustedKey:
-            if number == len(keys):
-                raise
+        except UntrustedKey as error:
+            refusals.append(error)
+    else:
+        # That a known key signed too late says more than that the others did not sign.
+        raise max(refusals, key=lambda error: isinstance(error, RevokedTooEarly))
     name, _, log_id = found.origin.rpartition("/")
     if name != key_name(site) or _LOG_ID.fullmatch(log_id) is None:
         raise MalformedEnvelope(f"the checkpoint is of {found.origin!r}, no log of site {site!r}")
@@ -59,9 +66,9 @@ def open_checkpoint(signed: bytes, site: str, keys: Sequence[VerifyKey]) -> Chec
 def _signed_by(signed: bytes, site: str, key: VerifyKey) -> Checkpoint:
     found = checkpoint.parse(note.open_note(signed, NoteKey(key_name(site), key)))
     if isinstance(key, RevokedKey) and found.size > key.until:
-        raise UntrustedKey(
-            f"the checkpoint over {found.size} records is signed with key {key.keyid}, which was revoked when "
-            f"the log had {key.until}",
+        raise RevokedTooEarly(
+            f"the checkpoint over {found.size} records is signed with key {key.keyid}, which was revoked "
+            f"when the log had {key.until}",
             keyids=(key.keyid,),
         )
     return found
