@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +32,10 @@ from plantops.events.base import Scalar
 from plantops.events.command_parts import Intent, Mode
 from plantops.events.queries import CommandAsked, CommandsAsked, CommandsListed, CommandStatus, IntentTaken
 from plantops.model.load import Plant
+from plantops.policy.acts import ACTS, PREFIX
 from plantops.runtime.errors import Refused, SettingsError
+
+ON_COMMANDS = ("cancel", "undo", "reconcile")
 
 
 def register(app: typer.Typer) -> None:
@@ -42,8 +45,10 @@ def register(app: typer.Typer) -> None:
 
 
 def command(  # noqa: PLR0917 - typer reads the options from the signature
-    asset: Annotated[str, typer.Argument(help="For example pump-001.")],
-    operation: Annotated[str, typer.Argument(help="For example SetSpeed.")],
+    asset: Annotated[
+        str, typer.Argument(help="For example pump-001; or cancel, undo, reconcile, with a command.")
+    ],
+    operation: Annotated[str, typer.Argument(help="For example SetSpeed; or a command, such as c12.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="key=value, as the model names them.")] = None,
     folder: Folder = DEMO_FOLDER,
     user: User = "",
@@ -59,7 +64,11 @@ def command(  # noqa: PLR0917 - typer reads the options from the signature
     """Ask for an operation, signed, and follow each step."""
     words = parse_arguments(arguments or [])
     wish = Wish(asset, operation, words, "simulate" if simulate else "execute", confirm, key, reason)
-    run(_command(folder, user, wish, wait, json=json))
+    locate = None
+    if asset in ON_COMMANDS:
+        wish = replace(wish, operation=f"{PREFIX}{asset}", arguments={"command": operation, **words})
+        locate = _on_its_asset
+    run(ask_for(folder, user, wish, wait, json=json, locate=locate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +84,24 @@ class Wish:
     reason: str
 
 
-async def _command(folder: Path, user: str, wish: Wish, wait: float, *, json: bool) -> None:
+Locate = Callable[["Session", Wish], Awaitable[Wish]]
+"""Finds the asset of what was typed without one."""
+
+
+async def _on_its_asset(here: Session, wish: Wish) -> Wish:
+    """An act on a command is asked on the asset of that command."""
+    question = CommandAsked(command=str(wish.arguments["command"]))
+    status = await here.ask("command", "get", question, CommandStatus)
+    return replace(wish, asset=status.asset, arguments={**wish.arguments, "command": status.command})
+
+
+async def ask_for(
+    folder: Path, user: str, wish: Wish, wait: float, *, json: bool, locate: Locate | None = None
+) -> None:
+    """Ask for it and follow it to its end. Raises: Refused when it ends badly."""
     async with session(folder, user, quiet=json) as here:
+        if locate is not None:
+            wish = await locate(here, wish)
         check_known(here.plant, wish)
         confirms = None
         if wish.confirms:
@@ -181,9 +206,10 @@ def check_known(plant: Plant, wish: Wish) -> None:
     if wish.asset not in assets:
         raise _unknown("asset", wish.asset, "the assets are", assets)
     operations = assets[wish.asset].operations
-    if wish.operation not in operations:
+    act = ACTS.get(wish.operation)
+    if act is None and wish.operation not in operations:
         raise _unknown("operation", wish.operation, f"{wish.asset} has", operations)
-    wanted = operations[wish.operation].arguments
+    wanted = operations[wish.operation].arguments if act is None else act.arguments
     for name in wish.arguments:
         if name not in wanted:
             raise _unknown("argument", name, f"{wish.operation} takes", wanted)

@@ -25,12 +25,13 @@ from plantops.events.commands import (
     SafePermitted,
 )
 from plantops.events.envelope import Message
+from plantops.events.governance import ActDone
 from plantops.events.queries import CommandAsked, CommandStatus
 from plantops.flow.bus import Subscription
 from plantops.runtime.errors import Refused
 
 LOOK_SECONDS = 1.0
-_LAST_WORD = {"waiting": "approval_requested"}
+_LAST_WORD = {"waiting": "approval_requested", "done": "act_done"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def is_at_rest(status: CommandStatus) -> bool:
     """Whether nothing more happens without a person."""
     if status.outcome not in ("", "command.claimed"):
         return True
-    return status.phase in ("denied", "expired", "simulated", "waiting") or (
+    return status.phase in ("denied", "expired", "simulated", "waiting", "done") or (
         status.phase == "cancelled" and not status.outcome
     )
 
@@ -146,10 +147,13 @@ def words(event: object) -> str:
     match event:
         case CommandSimulated():
             after = ", ".join(f"{tag} → {shown(value)}" for tag, value in event.projected.items())
+            after = after or safe(str(event.simulated.get("act", "nothing is written")))
             return f"{after}; next: {event.next} (result {event.result[:12]})"
         case CommandPermitted() | SafePermitted():
             writes = ", ".join(f"{write.tag} = {shown(write.value)}" for write in event.permit.writes)
             return f"{writes} at {event.permit.source}, until {event.permit.not_after:%H:%M:%S} UTC"
+        case ActDone():
+            return safe(event.text)
         case CommandClaimed():
             return f"by {event.executor}"
         case CommandExecuted():

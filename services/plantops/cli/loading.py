@@ -62,6 +62,11 @@ ENTRIES: Final = {
         {
             "command": ("commands", "Ask for an operation, signed, and follow each step."),
             "approvals": ("approvals", "List what waits for a second person."),
+            "lock": ("acts", "Lock an asset out with your own lock: only stops go on."),
+            "unlock": ("acts", "Take a lock off: your own, or with a second person somebody else's."),
+            "bypass": ("acts", "Let a permissive not count for a time; somebody else must approve."),
+            "end-bypass": ("acts", "End a bypass before its time."),
+            "holds": ("acts", "List the lock-outs and bypasses in force."),
             "approve": ("approvals", "Approve a command that somebody else asked for."),
             "reject": ("approvals", "Reject a command that waits."),
         },

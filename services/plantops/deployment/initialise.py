@@ -29,8 +29,10 @@ from plantops.deployment.secret_store import PASSPHRASE_FILE
 from plantops.deployment.site import Site, load_site
 from plantops.events.base import Digest, is_token
 from plantops.ledger.keys import SigningKey
+from plantops.policy.acts import ACTS
 from plantops.policy.document import (
     SCHEMA,
+    BypassClass,
     Compare,
     Every,
     OperationRule,
@@ -189,14 +191,27 @@ def first_policy(site: Site, principals: dict[str, Principal], *, demo: bool) ->
         moc="first policy of the site",
         principals=principals,
         roles={
-            "operator": Role(operations=("pump-001.*", "valve-001.*")),
-            "supervisor": Role(operations=("*.*",)),
+            "operator": Role(operations=("pump-001.*", "valve-001.*", *_acts())),
+            "supervisor": Role(operations=("*.*", *_acts())),
             "viewer": Role(operations=()),
         },
         operations=_operations(),
         permissives=_permissives(),
+        bypass_classes={
+            "instrument": BypassClass(
+                permissives=("motor-cool",),
+                roles=("operator", "supervisor"),
+                max_seconds=4 * 3600.0,
+                text="a sensor is known to be wrong, and a person watches instead",
+            )
+        },
         unsigned_risk="medium" if demo else "",
     )
+
+
+def _acts() -> tuple[str, ...]:
+    """A role covers an act by its exact name only."""
+    return tuple(f"*.{name}" for name in ACTS)
 
 
 def _operations() -> dict[str, OperationRule]:
@@ -208,6 +223,7 @@ def _operations() -> dict[str, OperationRule]:
         "pump-001.ResetFault": OperationRule(
             risk="critical", approvals=1, approval_roles=("supervisor",), approval_seconds=900.0
         ),
+        "*.act-bypass": OperationRule(approvals=1, approval_roles=("supervisor",)),
     }
 
 
