@@ -8,8 +8,17 @@ from contextlib import nullcontext, suppress
 
 import msgspec
 
-from plantops.adapters.contract import AdapterSpec, Browsed, Capabilities, Connection, Secrets, Sink
+from plantops.adapters.contract import (
+    AdapterSpec,
+    Browsed,
+    Capabilities,
+    Connection,
+    Invoked,
+    Secrets,
+    Sink,
+)
 from plantops.events.base import Scalar
+from plantops.events.command_parts import Invocation
 from plantops.events.frames import Sample
 from plantops.events.quality import Quality
 from plantops.events.tags import Kind, SourceDefined
@@ -45,9 +54,13 @@ class FakeDevice:
         self.on_read: Callable[[], None] = lambda: None
         self.on_write: Callable[[int, Scalar], None] = self.values.__setitem__
         self.sink: Sink | None = None
+        self.invoked: list[tuple[Invocation, str, bool]] = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.on_invoke: Callable[[], Invoked] = lambda: Invoked(state="completed")
 
     def adapter(
-        self, *, subscribe: bool = False, concurrent: bool = False, write: bool = True
+        self, *, subscribe: bool = False, concurrent: bool = False, write: bool = True, invoke: bool = True
     ) -> AdapterSpec:
         """An adapter whose connections all lead here."""
 
@@ -59,7 +72,9 @@ class FakeDevice:
         return AdapterSpec(
             name="fake",
             settings=FakeSettings,
-            capabilities=Capabilities(write=write, browse=True, subscribe=subscribe, concurrent=concurrent),
+            capabilities=Capabilities(
+                write=write, browse=True, subscribe=subscribe, concurrent=concurrent, invoke=invoke
+            ),
             kind_of=_kind,
             build=build,
         )
@@ -118,6 +133,11 @@ class FakeConnection:
         self.device.on_write(tag, value)
         if tag in self.device.lost_after_write:
             raise DeviceUnavailable("the answer to the write never came")
+
+    async def invoke(self, invocation: Invocation, key: str, simulate: bool) -> Invoked:
+        self.device.invoked.append((invocation, key, simulate))
+        await self.device.may_answer.wait()
+        return self.device.on_invoke()
 
     async def subscribe(self, sink: Sink) -> None:
         self.device.sink = sink

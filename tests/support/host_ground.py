@@ -35,6 +35,7 @@ from plantops.model.load import Plant
 from plantops.policy.document import (
     POLICY_TYPE,
     SCHEMA,
+    BypassClass,
     Compare,
     OperationRule,
     Permissive,
@@ -146,10 +147,13 @@ def policy(
         permissives=(
             Permissive(
                 id="cool",
-                applies=(f"{PUMP}.SetSpeed", f"{PUMP}.Ramp", f"{PUMP}.Start"),
+                applies=tuple(f"{PUMP}.{name}" for name in ("SetSpeed", "Ramp", "Start", "Flush")),
                 require=Compare(property=f"{PUMP}.temperature", op="<", value=90.0, unit="Cel"),
             ),
         ),
+        bypass_classes={
+            "maintenance": BypassClass(permissives=("cool",), roles=("operator",), max_seconds=3600.0)
+        },
         unsigned_risk=unsigned_risk,
     )
     return dsse.encode(dsse.seal(POLICY_TYPE, msgspec.json.encode(document), keys.root))

@@ -18,7 +18,7 @@ from plantops.flow.policies import refresh
 from plantops.runtime.errors import BrokerUnavailable
 from plantops.runtime.secrets import Secret
 from support.fake_device import FakeDevice, FakeSettings
-from support.host_ground import DEFINITION, PLANT, RUN, SETPOINT, SPEED, TEMPERATURE, Ground
+from support.host_ground import DEFINITION, RUN, SETPOINT, SPEED, TEMPERATURE, Ground
 
 SETTINGS = SourceSettings(
     adapter="fake", groups=(GroupSettings(name="all", period_ms=1000),), tags=(), timeout_seconds=0.3
@@ -87,7 +87,7 @@ class Rig:
             bus=self.bus,
             signer=self.ground.signer,
             trust=self.in_force,
-            rules=PolicyRules(PLANT, self.in_force, self._refresh),
+            rules=PolicyRules(self.ground.plant, self.in_force, self._refresh),
             auditor=self.notary,
             observe=self._observe,
             state=state,
