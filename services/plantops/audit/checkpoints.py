@@ -26,7 +26,7 @@ STREAM: Final = "CHECKPOINTS"
 _LOG_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
-class RevokedTooEarly(UntrustedKey):
+class SignedAfterRevocation(UntrustedKey):
     """The key that signed was revoked at a smaller size of the log."""
 
 
@@ -56,7 +56,7 @@ def open_checkpoint(signed: bytes, site: str, keys: Sequence[VerifyKey]) -> Chec
             refusals.append(error)
     else:
         # That a known key signed too late says more than that the others did not sign.
-        raise max(refusals, key=lambda error: isinstance(error, RevokedTooEarly))
+        raise max(refusals, key=lambda error: isinstance(error, SignedAfterRevocation))
     name, _, log_id = found.origin.rpartition("/")
     if name != key_name(site) or _LOG_ID.fullmatch(log_id) is None:
         raise MalformedEnvelope(f"the checkpoint is of {found.origin!r}, no log of site {site!r}")
@@ -66,7 +66,7 @@ def open_checkpoint(signed: bytes, site: str, keys: Sequence[VerifyKey]) -> Chec
 def _signed_by(signed: bytes, site: str, key: VerifyKey) -> Checkpoint:
     found = checkpoint.parse(note.open_note(signed, NoteKey(key_name(site), key)))
     if isinstance(key, RevokedKey) and found.size > key.until:
-        raise RevokedTooEarly(
+        raise SignedAfterRevocation(
             f"the checkpoint over {found.size} records is signed with key {key.keyid}, which was revoked "
             f"when the log had {key.until}",
             keyids=(key.keyid,),

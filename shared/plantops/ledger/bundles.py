@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from plantops.ledger import tiles
 from plantops.ledger.finding import Finding, FindingKind
-from plantops.ledger.record import Link, Trusted, believe, linked
+from plantops.ledger.record import AuditRecord, Link, Trusted, believe, linked
 from plantops.ledger.tiles import TILE_WIDTH
 from plantops.ledger.tree import HASH_BYTES, leaf_hash, perfect_root
 
@@ -43,17 +43,20 @@ class Examined(NamedTuple):
 Examiner: TypeAlias = Callable[[Iterator[Task]], Iterator[Examined]]
 """Gives what each task found, in the order of the tasks."""
 
+Reader: TypeAlias = Callable[[int, str | None, bytes, Trusted], AuditRecord | Finding]
+"""What `record.believe` is, or remembers of what it said."""
+
 
 def one_by_one(work: Iterator[Task]) -> Iterator[Examined]:
     """The examiner for whoever has one processor."""
     return map(examine, work)
 
 
-def examine(task: Task) -> Examined:
-    """Raises: IntegrityError when a file is there and cannot be read."""
+def examine(task: Task, read: Reader = believe) -> Examined:
+    """`read` says what a record is. Raises: IntegrityError when a file is there and cannot be read."""
     findings: list[Finding] = []
     entries = _read_bundle(task, findings)
-    links = tuple(_links(task, entries))
+    links = tuple(_links(task, entries, read))
     leaves = [leaf_hash(entry) for entry in entries]
     stored = _read_tile(task, findings)
     number, width = task.number, task.width
@@ -71,11 +74,11 @@ def examine(task: Task) -> Examined:
     )
 
 
-def _links(task: Task, entries: list[bytes]) -> Iterator[Link | Finding]:
+def _links(task: Task, entries: list[bytes], read: Reader) -> Iterator[Link | Finding]:
     if task.writers is None:
         return
     for index, entry in enumerate(entries, task.number * TILE_WIDTH):
-        yield linked(believe(index, None, entry, task.writers), entry)
+        yield linked(read(index, None, entry, task.writers), entry)
 
 
 def _read_bundle(task: Task, findings: list[Finding]) -> list[bytes]:
