@@ -18,6 +18,7 @@ from plantops.events.base import PrincipalName, SiteName
 from plantops.events.command_parts import Approval
 from plantops.events.commands import ApprovalAccepted, ApprovalRefused, ApprovalRequested
 from plantops.events.envelope import Message
+from plantops.events.governance import ApprovalWithdrawn
 from plantops.events.queries import ApprovalsListed, CommandAsked, CommandStatus
 from plantops.runtime.errors import Refused
 
@@ -51,13 +52,23 @@ async def _approvals(folder: Path, user: str, *, json: bool) -> None:
                 f"{each.asset}.{each.operation}",
                 ", ".join(f"{name}={value}" for name, value in each.arguments.items()) or "-",
                 each.requester,
-                f"{each.needed} of {', '.join(each.roles)}",
+                whose_word(each, others),
                 ", ".join(by) or "-",
                 f"{each.expires_at:%H:%M:%S} UTC",
             )
-            for each, handle, by in zip(told.waiting, told.handles, told.approved_by, strict=True)
+            for each, handle, by, others in zip(
+                told.waiting, told.handles, told.approved_by, told.escalated_to, strict=True
+            )
         ),
     )
+
+
+def whose_word(asked: ApprovalRequested, others: tuple[str, ...]) -> str:
+    """How many of whom must approve; `others` were asked beside them, since nobody answered."""
+    text = f"{asked.needed} of {', '.join(asked.roles)}"
+    if others:
+        return f"{text}; escalated to {', '.join(others)}"
+    return text if asked.escalates_at is None else f"{text}; escalates {asked.escalates_at:%H:%M:%S} UTC"
 
 
 def approve(
@@ -95,6 +106,8 @@ async def _answer(
         answer, status = await give(here, command, verdict, reason)
     if isinstance(answer, ApprovalRefused):
         raise Refused(f"{status.handle}: {answer.reason}", reason="approval_refused")
+    if isinstance(answer, ApprovalWithdrawn):
+        raise Refused(f"{status.handle} is withdrawn: {answer.reason}", reason="approval_withdrawn")
     if json:
         print_json(status)
         return

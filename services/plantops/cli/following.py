@@ -20,12 +20,13 @@ from plantops.events.commands import (
     ApprovalRequested,
     CommandClaimed,
     CommandExecuted,
+    CommandExpired,
     CommandPermitted,
     CommandSimulated,
     SafePermitted,
 )
 from plantops.events.envelope import Message
-from plantops.events.governance import ActDone
+from plantops.events.governance import ActDone, ApprovalEscalated
 from plantops.events.queries import CommandAsked, CommandStatus
 from plantops.flow.bus import Subscription
 from plantops.runtime.errors import Refused
@@ -146,11 +147,11 @@ def words(event: object) -> str:
     """What an event says, for people."""
     match event:
         case CommandSimulated():
-            after = ", ".join(f"{tag} → {shown(value)}" for tag, value in event.projected.items())
-            after = after or safe(str(event.simulated.get("act", "nothing is written")))
-            return f"{after}; next: {event.next} (result {event.result[:12]})"
+            return _foreseen(event)
         case CommandPermitted() | SafePermitted():
             writes = ", ".join(f"{write.tag} = {shown(write.value)}" for write in event.permit.writes)
+            if event.permit.invocation is not None:
+                writes = safe(f"calls {event.permit.invocation.path}")
             return f"{writes} at {event.permit.source}, until {event.permit.not_after:%H:%M:%S} UTC"
         case ActDone():
             return safe(event.text)
@@ -163,8 +164,28 @@ def words(event: object) -> str:
                 for s in event.steps
             )
             return f"{steps}; window {event.window_ms:.1f} ms"
-        case ApprovalRequested():
-            return f"{event.needed} of {', '.join(event.roles)} before {event.expires_at:%H:%M:%S} UTC"
+        case ApprovalRequested() | ApprovalEscalated() | CommandExpired():
+            return _waited_for(event)
         case _:
             reason = getattr(event, "reason", "") or getattr(event, "problem", "")
             return safe(str(reason))
+
+
+def _foreseen(event: CommandSimulated) -> str:
+    after = ", ".join(f"{tag} → {shown(value)}" for tag, value in event.projected.items())
+    after = after or safe(str(event.simulated.get("act", "nothing is written")))
+    told = ", ".join(
+        safe(f"{name} = {shown(value)}") for name, value in event.simulated.items() if name != "act"
+    )
+    after += f"; the simulator says {told}" if told else ""
+    return f"{after}; next: {event.next} (result {event.result[:12]})"
+
+
+def _waited_for(event: ApprovalRequested | ApprovalEscalated | CommandExpired) -> str:
+    match event:
+        case ApprovalRequested():
+            return f"{event.needed} of {', '.join(event.roles)} before {event.expires_at:%H:%M:%S} UTC"
+        case ApprovalEscalated():
+            return f"nobody has answered: {', '.join(event.roles)} may approve too"
+        case CommandExpired():
+            return f"nobody answered in time: {event.waiting_for}"
