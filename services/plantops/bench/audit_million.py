@@ -33,9 +33,9 @@ BODY = b'{"tag":"plc1.pump.speed_setpoint","before":900,"value":1200,"read_back"
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def entries(count: int, keys: dict[str, SigningKey]) -> Iterator[bytes]:
+def entries(count: int, keys: dict[str, SigningKey], *, site: str = SITE) -> Iterator[bytes]:
     """Records of four writers in turn, signed and chained as theirs are."""
-    chains = {name: WriterChain(SITE, name) for name in keys}
+    chains = {name: WriterChain(site, name) for name in keys}
     names = tuple(keys)
     for number in range(count):
         name = names[number % len(names)]
