@@ -47,6 +47,7 @@ WRITTEN_BY_OTHERS = {"tag.frame.named": "the JSON form, for writers without msgp
 # Stream -> why nobody is given its messages in order.
 UNREAD = {
     "DEFINITIONS": "looked up by layout when a frame needs one",
+    "COSIGNATURES": "looked up by whoever verifies the log",
 }
 # Stream -> why no process writes to it.
 UNWRITTEN = {

@@ -49,6 +49,18 @@ def decide(site: Site, state: GateState, event: ApprovalReceived, now: datetime)
     if changed := _changed(site, state, asked, course):
         reason = f"{changed} since it was simulated; ask again"
         return withdrawals.end(site, view, event.command, reason)
+    return _count(site, state, event, asked, now)
+
+
+def _count(
+    site: Site, state: GateState, event: ApprovalReceived, asked: Asked, now: datetime
+) -> Sequence[Output]:
+    """An approval that fits, held against the plant as it is now."""
+    view = View(state)
+    course, verified = view.course(event.command), state.verified
+    assert course.approval is not None  # told by `decide`, as are the next two
+    assert course.simulated is not None
+    assert verified is not None
     given = len(course.approvers) + 1
     accepted = ApprovalAccepted(
         site=site.site,
@@ -65,15 +77,13 @@ def decide(site: Site, state: GateState, event: ApprovalReceived, now: datetime)
     if not (decision.allowed if is_last else _plant_allows(decision)):
         denied = site.deny(event.command, first_reason(decision), decision)
         return [site.say(accepted), denied]
-    assert course.simulated is not None  # told by _changed
-    skew = state.verified.policy.clock_skew_seconds
     if changed := moved(
         site.plant,
         site.plan(state, asked).writes,
         course.simulated,
         event.observation,
         now=now,
-        skew_seconds=skew,
+        skew_seconds=verified.policy.clock_skew_seconds,
     ):
         reason = f"{changed} when it was simulated; ask again"
         return withdrawals.end(site, view, event.command, reason)

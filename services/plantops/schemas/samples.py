@@ -218,10 +218,8 @@ def _from_the_door() -> Iterator[Said]:
     yield Said(received, "gate", subjects.approval(SITE, _APPROVAL.person, _COMMAND))
 
 
-def _from_the_gate() -> Iterator[Said]:
-    denied = CASES[2].decision()
-    reason = next(finding.text for finding in denied.findings if finding.verdict != "true")
-    simulated = c.CommandSimulated(
+def _simulated() -> c.CommandSimulated:
+    return c.CommandSimulated(
         site=SITE,
         command=_COMMAND,
         before=observed().inputs,
@@ -232,7 +230,10 @@ def _from_the_gate() -> Iterator[Said]:
         expires_at=_LATER,
         simulated={"predictedState": "running at 1200 rpm", "estimatedTime": 2.4},
     )
-    wanted = c.ApprovalRequested(
+
+
+def _wanted() -> c.ApprovalRequested:
+    return c.ApprovalRequested(
         site=SITE,
         command=_COMMAND,
         intent=INTENT_DIGEST,
@@ -246,14 +247,19 @@ def _from_the_gate() -> Iterator[Said]:
         requester=SPEED.actor,
         escalates_at=NOW + timedelta(minutes=1),
     )
+
+
+def _from_the_gate() -> Iterator[Said]:
+    denied = CASES[2].decision()
+    reason = next(finding.text for finding in denied.findings if finding.verdict != "true")
     bob = _APPROVAL.person
     for verb, event in {
         "denied": c.CommandDenied(site=SITE, command=_COMMAND, reason=reason, decision=denied),
         "simulation_ordered": c.SimulationOrdered(
             site=SITE, command=_COMMAND, permit=_PERMIT, decision=_DECISION
         ),
-        "simulated": simulated,
-        "approval_requested": wanted,
+        "simulated": _simulated(),
+        "approval_requested": _wanted(),
         "approval_accepted": c.ApprovalAccepted(
             site=SITE,
             command=_COMMAND,
