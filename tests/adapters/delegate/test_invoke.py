@@ -102,6 +102,7 @@ async def test_a_simulation_tells_what_would_be_and_moves_nothing(
         "warnings": "the tank may run empty",
     }
     assert (server.simulations, server.pump.started) == (1, [])
+    assert server.requests[-1].headers["idempotency-key"] == "c1.simulation"
     # The execution after it is another thing, although the command is the same.
     assert (await connection.invoke(FLUSH, "c1", simulate=False)).outputs["State"] == "flushed"
     assert server.pump.started == ["Flush"]
