@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plantops.adapters.contract import GroupSettings, SourceSettings, TagSettings
 from plantops.adapters.definition import definition_of
 from plantops.adapters.host.clock import SystemClock
 from plantops.adapters.host.process import spec
@@ -30,6 +29,7 @@ from plantops.runtime.errors import BrokerError
 from plantops.runtime.secrets import Secret
 from support.devices import DEVICES, RunningDevice
 from support.host_ground import ME, MODEL, SITE, SOURCE, Ground
+from support.host_process import PLC
 from support.host_rig import Notary
 from support.nats import Broker, StartBroker, until
 
@@ -38,17 +38,6 @@ GATE = ProcessSpec(
 )
 TWIN = ProcessSpec("twin", serves=(f"twin.{SITE}.sightings",))
 NOTARY = ProcessSpec("notary", account="AUDIT", serves=(f"head.{SITE}.*",))
-SETTINGS = SourceSettings(
-    adapter="modbus",
-    groups=(GroupSettings(name="all", period_ms=100),),
-    tags=(
-        TagSettings(name="run", address="coil:1", writable=True),
-        TagSettings(name="setpoint", address="holding:14:float32", unit="rpm", writable=True),
-        TagSettings(name="speed", address="input:0", unit="rpm"),
-        TagSettings(name="temperature", address="holding:10:float32", unit="Cel"),
-    ),
-    timeout_seconds=1.0,
-)
 FINALS = (CommandExecuted, CommandFailed, OutcomeUnknown)
 
 
@@ -91,7 +80,7 @@ async def nothing(tags: Sequence[TagName]) -> Observation:
 @asynccontextmanager
 async def real(nats_server: StartBroker, folder: Path) -> AsyncIterator[Real]:
     chosen = adapter("modbus")
-    definition = definition_of(SITE, SOURCE, SETTINGS, chosen)
+    definition = definition_of(SITE, SOURCE, PLC, chosen)
     plant = Plant.of(MODEL, [definition])
     ground = Ground(plant)
     clock: Any = SystemClock()
@@ -111,7 +100,7 @@ async def real(nats_server: StartBroker, folder: Path) -> AsyncIterator[Real]:
     async with DEVICES["modbus"].start(folder) as device:
         host = SourceHost(
             definition=definition,
-            settings=SETTINGS,
+            settings=PLC,
             adapter=chosen,
             connection=chosen.settings(host="127.0.0.1", port=device.line.port),
             secrets=Secret,
@@ -150,13 +139,15 @@ async def test_a_real_plant_is_read_written_and_stopped(nats_server: StartBroker
             return len(await tested.finals()) >= count
 
         await until(lambda: ended(1))
-        assert tested.device.plant.inputs.speed_setpoint_rpm == 900.0
+        plant = tested.device.plant
+        assert plant is not None
+        assert plant.inputs.speed_setpoint_rpm == 900.0
         stop = tested.ground.order("Stop", generation=1)
         assert isinstance(stop, SafePermitted)
         await tested.ground.raise_generation(1)
         await tested.ground.say(stop)
         await until(lambda: ended(2))
-        assert tested.device.plant.inputs.speed_setpoint_rpm == 0.0
+        assert plant.inputs.speed_setpoint_rpm == 0.0
         finals = await tested.finals()
         assert [type(one) for one in finals] == [CommandExecuted, CommandExecuted], finals
 
