@@ -18,6 +18,7 @@ from plantops.ledger import dsse
 from plantops.ledger.keys import SigningKey
 from plantops.policy.document import ROOT_TYPE, Policy, RootRole, TrustRoot
 from plantops.policy.in_force import InForce
+from plantops.policy.keyring import Keyring
 from plantops.policy.roots import (
     check_root,
     follow_root,
@@ -200,6 +201,37 @@ async def test_every_process_comes_to_the_same_policy_whichever_root_it_has_pinn
     await bus.close()
 
 
+def test_a_process_starts_by_no_policy_that_the_keys_of_the_new_root_did_not_sign() -> None:
+    """Who stole the old keys could write the whole stream anew, and end it with the true root."""
+    in_force = InForce(ROOT, SITE)
+    in_force.offer(signed(POLICY), NOW)
+    assert in_force.rollback() == ""
+    in_force.offer_root(sealed(SECOND, *BOTH))
+    assert "0 of 2 signatures of trust root version 2" in in_force.rollback()
+    assert not in_force.offer(signed(POLICY, *ROOT_KEYS, *NEW_KEYS), NOW), "the policy is the same"
+    assert in_force.rollback() == ""
+
+
+def test_a_process_starts_by_no_older_root_than_its_host_holds() -> None:
+    in_force = InForce(ROOT, SITE, floor=SECOND)
+    in_force.offer(signed(POLICY, *ROOT_KEYS, *NEW_KEYS), NOW)
+    assert "leads to trust root version 1, here is version 2" in in_force.rollback()
+    in_force.offer_root(sealed(SECOND, *BOTH))
+    assert in_force.rollback() == ""
+
+
+def test_what_was_said_under_a_former_root_stays_readable() -> None:
+    in_force = InForce(ROOT, SITE)
+    in_force.offer(signed(POLICY), NOW)
+    in_force.offer_root(sealed(SECOND, *BOTH))
+    following = with_policy(revision=4, previous=verified().digest, principals={})
+    in_force.offer(signed(following, *NEW_KEYS), NOW + timedelta(hours=1))
+    before = in_force.at(to_nanoseconds(NOW))
+    assert isinstance(before, Keyring)
+    assert before.principal("alice") is not None
+    assert in_force.keyring.principal("alice") is None
+
+
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
@@ -239,4 +271,4 @@ def test_an_expired_standing_policy_does_not_hinder_a_rotation() -> None:
         now=POLICY.expires + timedelta(days=1),
         in_force=in_force.verified,
     )
-    assert again is in_force.verified
+    assert again == in_force.verified

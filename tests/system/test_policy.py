@@ -23,6 +23,7 @@ from plantops.events.queries import CommandStatus
 from plantops.events.subjects import policy as policy_subject
 from plantops.ledger.keys import SigningKey
 from plantops.policy.document import ArgumentLimit, OperationRule, Policy
+from plantops.policy.highwater import FILE_NAME, HighWater
 from support.site import RunningSite, ask, running, until
 
 POSITION = "valve-001.SetPosition"
@@ -98,6 +99,11 @@ async def test_commands_follow_a_new_revision_and_never_an_old_one_again(demo: R
         assert (await ask(alice, POSITION, {"PERCENT": 50.0})).phase == "denied"
         assert (await ask(alice, POSITION, {"PERCENT": 22.0})).outcome == "command.executed"
     assert demo.running.processes == pids
+    newest = verify_envelope(folder, read_envelope(folder))
+    for process in ("gate", "adapter-plc1", "adapter-opc1"):
+        mark = HighWater.load(folder.state(process) / FILE_NAME).mark
+        assert mark is not None, process
+        assert (mark.revision, mark.digest) == (newest.policy.revision, newest.digest), process
 
 
 async def test_an_expired_policy_denies_all_but_a_stop(demo: RunningSite) -> None:

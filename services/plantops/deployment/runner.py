@@ -25,7 +25,7 @@ from plantops.audit.witness_process import run_witness
 from plantops.deployment.broker import connect
 from plantops.deployment.policies import moment_for, read_envelope
 from plantops.deployment.processes import process_names
-from plantops.deployment.roots import root_envelopes, standing_root
+from plantops.deployment.roots import standing_root
 from plantops.deployment.runtime_file import overrides, read_running
 from plantops.deployment.secret_store import resolver
 from plantops.deployment.site import Site, Source, own_settings
@@ -43,6 +43,7 @@ from plantops.ledger.keys import SigningKey
 from plantops.policy.highwater import FILE_NAME as HIGHWATER_FILE
 from plantops.policy.highwater import HighWater
 from plantops.policy.in_force import InForce
+from plantops.policy.roots import load_root, newer_root
 from plantops.runtime.errors import BrokerError, PolicyRejected, SettingsError
 from plantops.runtime.heartbeat import beat
 from plantops.runtime.nkey import NKey
@@ -133,7 +134,7 @@ class Runner:
             return self._host(self.site.sources[name.removeprefix("adapter-")], context)
         works: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "twin": lambda: run_twin(context),
-            "gate": lambda: run_gate(context, standing_root(folder)),
+            "gate": lambda: run_gate(context, load_root(folder.trust_root)),
             "timer": lambda: run_timer(context),
             NOTARY: lambda: self._with_policy_file(NotaryProcess(context).run(), context),
             WITNESS: lambda: self._with_policy_file(run_witness(context), context),
@@ -151,7 +152,9 @@ class Runner:
         state = folder.state(name)
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         signer = Signer(name, SigningKey.load(identity.signing))
-        in_force = InForce(standing_root(folder), site.name, plant=site.plant)
+        in_force = InForce(
+            load_root(folder.trust_root), site.name, plant=site.plant, floor=standing_root(folder)
+        )
         if name == "gate" or name.startswith("adapter-"):
             in_force.highwater = HighWater.load(state / HIGHWATER_FILE)
         open_bus = partial(connect, site, name, NKey.load(identity.login), on_fatal=self._fatal)
@@ -159,6 +162,7 @@ class Runner:
         self._buses[name] = bus
         if name in (NOTARY, WITNESS):
             # The audit account does not see the plant's streams: these read the envelope's file.
+            in_force.root = standing_root(folder)
             envelope = read_envelope(folder)
             in_force.offer(envelope, moment_for(envelope, datetime.now(UTC)))
         else:
@@ -248,8 +252,7 @@ async def _follow_file(site: Site, in_force: InForce) -> None:
     while True:
         await asyncio.sleep(1.0)
         try:
-            for root in root_envelopes(site.folder):
-                in_force.offer_root(root)
+            in_force.root = newer_root(standing_root(site.folder), in_force.root)
             envelope = read_envelope(site.folder)
             if in_force.offer(envelope, moment_for(envelope, datetime.now(UTC))):
                 log.info("policy.in_force", digest=in_force.verified.digest if in_force.verified else "")

@@ -6,13 +6,15 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
+
 from plantops.events.base import to_nanoseconds
 from plantops.events.envelope import Message
 from plantops.model.load import Plant
-from plantops.policy.document import TrustRoot
+from plantops.policy.document import POLICY_TYPE, TrustRoot
 from plantops.policy.highwater import HighWater
 from plantops.policy.keyring import Keyring
-from plantops.policy.roots import follow_root
+from plantops.policy.roots import follow_root, signed_by
 from plantops.policy.verify import Verified, verify_policy
 from plantops.runtime.errors import TrustError, UntrustedKey
 
@@ -24,7 +26,7 @@ class InForce:
 
     `root` is the one trusted now, at first the file on the host. With `plant` a policy for it must hold its
     decision vectors. `position` is how far the stream POLICY was looked through (`flow.policies`).
-    `highwater` is what this process followed before it was started.
+    `highwater` is what this process followed before it was started, `floor` a root that it must come to.
     """
 
     root: TrustRoot
@@ -33,6 +35,7 @@ class InForce:
     position: int = 0
     plant: Plant | None = None
     highwater: HighWater | None = None
+    floor: TrustRoot | None = None
     pinned: TrustRoot = field(init=False, repr=False)
     _keyrings: list[Keyring] = field(default_factory=list, repr=False)
     _since: list[int] = field(default_factory=list, repr=False)
@@ -50,7 +53,9 @@ class InForce:
         verified = verify_policy(
             envelope, self.root, site=self.site, now=now, in_force=before, plant=self.plant
         )
-        if verified is before:
+        if before is not None and verified is before:
+            # The same text under other signatures: a newer root's keys may be among them.
+            self.verified = msgspec.structs.replace(before, envelope=envelope)
             return False
         keyring = Keyring(verified.policy)
         self._since.append(max(to_nanoseconds(now), *self._since[-1:], 0))
@@ -69,16 +74,42 @@ class InForce:
         return self.root is not before
 
     def rollback(self) -> str:
-        """Why this process must not go by what it found, after it followed something newer; empty when it
-        may, and before the first policy."""
-        if self.highwater is None or self.verified is None:
+        """Why a process that starts must not go by what it found; empty when it may, and before the first
+        policy.
+
+        The root found must not be older than `floor`, the policy must be signed by that root's keys too
+        (who has stolen those of the root before could else write the stream anew), and nothing be older
+        than what this process has followed.
+        """
+        if self.verified is None:
             return ""
-        return self.highwater.rollback(self.root, self.verified)
+        if self.floor is not None and self.root.version < self.floor.version:
+            return (
+                f"the stream POLICY leads to trust root version {self.root.version}, here is version"
+                f" {self.floor.version}: publish it with `plantops policy root publish`"
+            )
+        role, signed = self.root.policy, self._signatures()
+        if signed < role.threshold:
+            return (
+                f"policy revision {self.verified.policy.revision} has {signed} of {role.threshold} signatures"
+                f" of trust root version {self.root.version}: let its holders `plantops policy cosign` it,"
+                " then `plantops policy activate`"
+            )
+        return "" if self.highwater is None else self.highwater.rollback(self.root, self.verified)
+
+    def _signatures(self) -> int:
+        """How many of the present root's keys signed the policy in force; none where one does not fit."""
+        assert self.verified is not None
+        try:
+            return len(signed_by(self.verified.envelope, POLICY_TYPE, self.root.policy))
+        except TrustError:
+            return 0
 
     def remember(self) -> None:
         """Raise the high-water mark to what is in force, unless that is older. Raises: StorageError."""
-        if self.highwater is not None and self.verified is not None and not self.rollback():
-            self.highwater.raise_to(self.root, self.verified)
+        found, mark = self.verified, self.highwater
+        if mark is not None and found is not None and not mark.rollback(self.root, found):
+            mark.raise_to(self.root, found)
 
     @property
     def keyring(self) -> Keyring:
