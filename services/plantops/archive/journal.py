@@ -23,6 +23,8 @@ WITHOUT_ROWS: Final[Mapping[str, str]] = MappingProxyType(
         event_type(tags.SourceDefined): "`layout` holds it, from the first frame that used it",
         event_type(tags.NamedFrame): "`frame` and `sample` hold it",
         event_type(operations.RootPublished): "what the gate makes of it is a step",
+        event_type(operations.CheckpointCosigned): "for who verifies the log; the archive does not read it",
+        event_type(operations.CheckpointDisputed): "for who verifies the log; the archive does not read it",
         event_type(operations.TimerFired): "what the gate makes of it is a step",
         event_type(operations.MessageBuried): "`unread` holds the message itself",
     }
