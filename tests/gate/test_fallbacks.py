@@ -13,12 +13,12 @@ from plantops.events.commands import (
     GenerationRaised,
     SafePermitted,
 )
-from plantops.events.governance import FallbackOrdered
+from plantops.events.governance import FallbackOrdered, PolicyRefused
 from plantops.gate import answers
 from plantops.gate.forgetting import REMEMBER
 from plantops.policy.document import OperationRule, Role
 from support.acts_samples import POLICY_OF_ACTS, ActStory
-from support.gate_samples import VALVE, after
+from support.gate_samples import VALVE, after, person
 
 
 def moving(story: ActStory, **asked: object) -> CommandPermitted:
@@ -60,9 +60,6 @@ def test_falls_back_once_and_never_from_a_fallback() -> None:
     story.lose(permitted)
     safe = story.one(SafePermitted)
     assert story.fail(permitted) == []
-    rules = {**POLICY_OF_ACTS.operations}
-    rules["valve-001.CloseValve"] = OperationRule(safe_direction=True, fallback="CloseValve")
-    story.publish(after(POLICY_OF_ACTS, operations=rules))
     event = CommandPermitted(site=safe.site, command=safe.command, permit=safe.permit, decision=safe.decision)
     assert story.fail(event) == []
 
@@ -88,6 +85,13 @@ def test_a_fallback_that_is_denied_says_so_under_its_own_name() -> None:
     assert denied.command == ordered.command
     assert "role" in denied.reason
     assert story.state.courses[permitted.command].phase == "permitted"
+
+
+def test_no_principal_has_the_name_under_which_fallbacks_are_kept_apart() -> None:
+    story = ActStory()
+    named = {**POLICY_OF_ACTS.principals, "gate-fallback": person("gate-fallback", "Mallory")}
+    story.publish(after(POLICY_OF_ACTS, principals=named))
+    assert "a name that the gate keeps for itself" in story.only(PolicyRefused).reason
 
 
 def test_ends_what_else_is_open_on_the_asset() -> None:

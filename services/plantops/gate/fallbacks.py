@@ -11,8 +11,9 @@ from plantops.events.commands import CommandFailed, GenerationRaised, OutcomeUnk
 from plantops.events.governance import FallbackOrdered
 from plantops.flow.processor import Output
 from plantops.gate.site import Site, first_reason
-from plantops.gate.state import FALLBACK, Asked, GateState, View
+from plantops.gate.state import Asked, GateState, View
 from plantops.gate.sweeping import sweep
+from plantops.policy.acts import FALLBACK
 from plantops.policy.judge import rule_for
 from plantops.runtime.errors import Refused
 

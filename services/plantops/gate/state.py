@@ -34,8 +34,6 @@ Phase: TypeAlias = Literal[
     "ordered",
     "done",
 ]
-# Whose commands those are that the gate orders by itself. No principal may be called so.
-FALLBACK: Final = "gate-fallback"
 UNKNOWN: Final = "command.outcome_unknown"
 # `c` and a stream sequence, which has 64 bit.
 MAX_HANDLE = 21

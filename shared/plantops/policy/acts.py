@@ -23,6 +23,8 @@ END_BYPASS: Final = "act-end-bypass"
 CANCEL: Final = "act-cancel"
 UNDO: Final = "act-undo"
 RECONCILE: Final = "act-reconcile"
+# In whose name those commands are kept apart that the gate orders by itself; no principal may be called so.
+FALLBACK: Final = "gate-fallback"
 
 
 @dataclass(frozen=True, slots=True)

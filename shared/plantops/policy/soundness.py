@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from plantops.events.base import is_token
 from plantops.ledger.keys import VerifyKey
-from plantops.policy.acts import is_act
+from plantops.policy.acts import FALLBACK, is_act
 from plantops.policy.document import Compare, Condition, Either, Every, Negate, OperationRule, Policy
 from plantops.policy.governance_soundness import MAX_SECONDS, governance_problems, pattern_problem, repeated
 from plantops.policy.needs import rule_for
@@ -66,6 +66,8 @@ def _principals(policy: Policy) -> Iterator[str]:
     for name, principal in policy.principals.items():
         if not is_token(name):
             yield f"has the principal {name!r}: use letters, digits, '-' and '_'"
+        if name == FALLBACK:
+            yield f"has the principal {name!r}, a name that the gate keeps for itself: take another"
         if principal.kind == "person" and not principal.person:
             yield f"has the person {name!r} without `person`: say who it is"
         for text in principal.keys:
