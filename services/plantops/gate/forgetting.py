@@ -8,6 +8,7 @@ from plantops.events.base import CommandId
 from plantops.events.command_parts import command_id
 from plantops.events.commands import CommandRequested
 from plantops.gate.state import Asked, GateState, View, signed_text
+from plantops.policy.acts import FALLBACK
 
 # How long a key answers for the command that it once named. A signed intent is refused as too old long
 # before; every approval that is still awaited keeps its command anyway.
