@@ -37,7 +37,7 @@ from plantops.ledger.keys import SigningKey
 from plantops.runtime.errors import BrokerError, PlantOpsError, Refused
 from plantops.runtime.nkey import NKey
 
-GROUPS = ("field", "core", "gate", "notary", "archive")
+GROUPS = ("field", "core", "gate", "notary", "witness", "archive")
 # One tag of each source, each moving or confirmed all the time.
 WATCHED = ("plc1.pump.motor_temperature", "opc1.valve.position", "opc1.tank.level")
 PATIENCE_SECONDS = 60.0

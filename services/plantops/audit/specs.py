@@ -35,11 +35,13 @@ def auditor_spec(site: str) -> ProcessSpec:  # noqa: ARG001 - every spec is made
 
 def witness_spec(site: str) -> ProcessSpec:
     """Reads the log by its own lookups and says of each checkpoint whether it extends the last."""
-    subjects = (cosignature(site, WITNESS), dispute(site, WITNESS))
     return ProcessSpec(
         WITNESS,
         account="AUDIT",
-        writes=(Writes("COSIGNATURES", subjects, ("checkpoint.cosigned", "checkpoint.disputed")),),
+        writes=(
+            Writes("COSIGNATURES", (cosignature(site, WITNESS),), ("checkpoint.cosigned",)),
+            Writes("COSIGNATURES", (dispute(site, WITNESS),), ("checkpoint.disputed",)),
+        ),
         lookups=("AUDIT", "CHECKPOINTS"),
     )
 

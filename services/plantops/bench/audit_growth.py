@@ -160,7 +160,7 @@ async def run(load: Load, tell: Tell) -> list[Figure]:
             "audit_growth.ratio",
             "rate of the long log, of the short one's",
             median(rates["grown"]) / empty.value,
-            "",
+            "ratio",
             better="higher",
             goal=0.8,
             note=note,
