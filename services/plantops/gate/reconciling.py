@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from plantops.events.base import CommandId
 from plantops.events.governance import ActDone, CommandReconciled, ReconcileOrdered
 from plantops.flow.processor import Output
 from plantops.gate.doing import Act, Doing
 from plantops.gate.site import Site
 from plantops.gate.state import UNKNOWN, GateState, View
+from plantops.policy.acts import RECONCILE
 from plantops.runtime.errors import Refused
 
 
@@ -23,8 +25,7 @@ def order(act: Act) -> Doing:
     if deed.reconciled:
         raise Refused(f"{name} was reconciled already: {deed.reconciled}", reason="reconcile")
     for other in act.state.on_asset.get(act.asked.intent.asset, ()):
-        order = view.course(other).order
-        if order is not None and order.target == target and view.course(other).phase == "ordered":
+        if _waits(view, other, target) is not None:
             raise Refused(f"{view.handle(other)} reconciles {name} already: wait for it", reason="reconcile")
     if course.permit is None:
         raise Refused(f"what {name} would have written is not known any more", reason="reconcile")
@@ -41,21 +42,24 @@ def order(act: Act) -> Doing:
 
 
 def concluded(site: Site, state: GateState, event: CommandReconciled, signer: str) -> Sequence[Output]:
-    """The executor's answer ends the act that asked; an answer nobody waits for changes nothing here."""
-    view = View(state)
-    course = view.course(event.by)
-    order = course.order
-    if order is None or course.phase != "ordered":
-        return ()
-    if (signer, event.command) != (course.executor, order.target):
+    """The executor's answer ends every act that waits for it; where nobody does, it changes nothing here.
+
+    It is said once for a command, whichever act it names: an act that was cancelled meanwhile may be it.
+    """
+    view, asked = View(state), state.asked.get(event.command)
+    if asked is None or signer != view.course(event.command).executor:
         return ()
     said = event.conclusion.replace("_", " ")
     text = f"{view.handle(event.command)}: the device says {said}" + (f"; {event.text}" if event.text else "")
-    done = ActDone(
-        site=site.site,
-        command=event.by,
-        act=state.asked[event.by].intent.operation,
-        text=text,
-        decision=order.decision,
-    )
-    return [site.say(done)]
+    return [
+        site.say(ActDone(site=site.site, command=act, act=RECONCILE, text=text, decision=order.decision))
+        for act in state.on_asset.get(asked.intent.asset, ())
+        if (order := _waits(view, act, event.command)) is not None
+    ]
+
+
+def _waits(view: View, act: CommandId, target: CommandId) -> ReconcileOrdered | None:
+    """The order of an act that waits for what became of `target`."""
+    course = view.course(act)
+    order = course.order
+    return order if order is not None and course.phase == "ordered" and order.target == target else None
