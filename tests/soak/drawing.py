@@ -1,0 +1,249 @@
+"""Histories drawn by a seeded generator: what is drawn depends on the seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, Final
+
+from soak.clients import FLAWS, VOTE_FLAWS
+from soak.ground import AGENT, ASSETS, PROFILES, PUMPS, SOURCES, STRANGER, VALVE
+from soak.steps import Step
+
+OPERATIONS: Final = ("Trim", "Trim", "SetSpeed", "SetSpeed", "Start", "Reset", "Reset", "Stop")
+POINTS: Final = (
+    "fetch",
+    "look",
+    "claimed-",
+    "claimed+",
+    "audit-",
+    "audit+",
+    "observe",
+    "read-",
+    "read+",
+    "written",
+    "executed-",
+    "executed+",
+    "failed-",
+    "outcome_unknown-",
+    "dry_run-",
+    "dry_run+",
+)
+BAD_QUALITIES: Final = (216, 64, 0, 24, 20)
+ACTS: Final = (
+    "act-bypass",
+    "act-bypass",
+    "act-end-bypass",
+    "act-cancel",
+    "act-undo",
+    "act-undo",
+    "act-reconcile",
+)
+TIMES: Final = (0.1, 0.5, 1.0, 2.0, 4.0, 7.0)
+OFFSETS: Final = (-1.0, -0.001, 0.0, 0.001, 0.6, 2.0)
+
+
+def _flaw(random: Random, flaws: tuple[str, ...], often: float) -> str:
+    return random.choice(flaws) if random.random() < often else ""
+
+
+def _ask(random: Random) -> Step:
+    asset = random.choice(ASSETS)
+    operation = random.choice(OPERATIONS) if asset in PUMPS else random.choice(("Open", "Open", "Close"))
+    if random.random() < 0.03:
+        operation = random.choice(("Unheard", "Stop", "Close", "Open"))
+    actor = random.choice(("alice", "alice", "dave", "dave", "bob", "erin", AGENT))
+    if operation == "Reset":
+        actor = random.choice(("alice", "alice", "dave"))
+    flaw = _flaw(random, (*FLAWS, "old door", "unsigned"), 0.2)
+    mode = "simulate" if random.random() < 0.08 else "execute"
+    return ("ask", actor, asset, operation, _argument(random), flaw, mode)
+
+
+def _argument(random: Random) -> list[Any]:
+    if random.random() < 0.8:
+        return [
+            "by",
+            random.choice((-300.0, -100.0, -20.0, 0.0, 20.0, 100.0, 299.0, 300.0, 301.0, 650.0, 705.0)),
+        ]
+    return random.choice(
+        (
+            ["be", 1500.0],
+            ["be", 1501.0],
+            ["be", 3000.5],
+            ["be", -1.0],
+            ["be", 5000],
+            ["be", True],
+            ["be", "fast"],
+            ["be", 10],
+            ["missing"],
+            ["extra"],
+            ["other"],
+        )
+    )
+
+
+def _confirm(random: Random) -> Step:
+    person = random.choice(("bob", "dave", AGENT)) if random.random() < 0.12 else ""
+    flaws = ("words", "result", "forged", "old", "expired", "tampered", "unsigned")
+    return ("confirm", _recent(random), person, _flaw(random, flaws, 0.12))
+
+
+def _vote(random: Random) -> Step:
+    person = random.choice(("bob", "bob2", "carol", "carol", "dave", "bob", "alice", "erin"))
+    verdict = "reject" if random.random() < 0.08 else "approve"
+    return ("vote", _recent(random), person, verdict, _flaw(random, (*VOTE_FLAWS, "other"), 0.12))
+
+
+def _recent(random: Random) -> int:
+    """Mostly the newest."""
+    return 0 if random.random() < 0.7 else random.randrange(6)
+
+
+def _plant(random: Random) -> Step:
+    pump, is_well = random.choice(PUMPS), random.random() < 0.55
+    quality = 192 if random.random() < 0.85 else random.choice(BAD_QUALITIES)
+    match random.randrange(6):
+        case 0:
+            return ("plant", f"{pump}.local", False if is_well else random.choice((True, None, 0)), quality)
+        case 1:
+            return (
+                "plant",
+                f"{VALVE}.level",
+                50.0 if is_well else random.choice((19.9, 20.0, "nan", None)),
+                quality,
+            )
+        case 2:
+            value = 500.0 if is_well else random.choice((0.0, 2999.0, "nan", None))
+            return ("plant", f"{pump}.setpoint", value, quality)
+        case _:
+            hot = (69.9, 70.0, 70.1, 90.0, 90.1, 119.0, 121.0, "nan", None, "hot", True)
+            return ("plant", f"{pump}.temperature", 50.0 if is_well else random.choice(hot), quality)
+
+
+def _mend(random: Random) -> Step:
+    """The plant comes to rest, so that something can be done again."""
+    pump = random.choice(PUMPS)
+    return random.choice(
+        (
+            ("plant", f"{pump}.temperature", 40.0, 192),
+            ("plant", f"{pump}.local", False, 192),
+            ("plant", f"{VALVE}.level", 60.0, 192),
+            ("plant", f"{pump}.setpoint", 400.0, 192),
+        )
+    )
+
+
+def _feed(random: Random) -> Step:
+    return ("feed", random.choice(SOURCES), random.random() < 0.3)
+
+
+def _wait(random: Random) -> Step:
+    return ("wait", random.choice(TIMES) if random.random() < 0.93 else random.choice((16.0, 31.0, 100.0)))
+
+
+def _until(random: Random) -> Step:
+    return ("until", random.randrange(4), random.choice(OFFSETS))
+
+
+def _false_ring(random: Random) -> Step:
+    purpose = random.choice(("approval", "confirmation", "execution", "escalation", "bypass"))
+    return ("false_ring", random.randrange(100), purpose, random.choice(("timer", "timer", STRANGER)))
+
+
+def _policy(random: Random) -> Step:
+    flaws = (
+        "again",
+        "same revision",
+        "older",
+        "jump",
+        "previous",
+        "expired",
+        "not yet",
+        "site",
+        "signer",
+        "unsigned",
+    )
+    return ("policy", random.choice(("base", "base", "base", *PROFILES)), _flaw(random, flaws, 0.4))
+
+
+def _trap(random: Random) -> Step:
+    how = random.choice(("crash", "stall", "freeze"))
+    return ("trap", random.choice(SOURCES), random.choice(POINTS), how)
+
+
+def _process(random: Random) -> Step:
+    source = random.choice(SOURCES)
+    return random.choice(
+        (
+            ("gate_crash",),
+            ("gate_snapshot",),
+            ("gate_snapshot",),
+            ("gate_twin",),
+            ("gate_anew",),
+            ("host_crash", source),
+            ("host_takeover", source),
+            ("keep_back", random.choice(("gate", *SOURCES))),
+            ("shut", random.choice(("POLICY", "INTENTS", "APPROVALS", "COMMANDS", "TIMERS"))),
+        )
+    )
+
+
+def _fault(random: Random) -> Step:
+    return ("fault", random.choice(SOURCES), random.choice(("refuse", "lose", "away")))
+
+
+def _attack(random: Random) -> Step:
+    which = random.randrange(20)
+    if random.random() < 0.4:
+        return ("replay", random.choice(("INTENTS", "APPROVALS", "TIMERS")), which)
+    signer = random.choice((STRANGER, AGENT, "alice", "adapter-plc1", "timer"))
+    return ("forge", random.choice(("permit", "outcome", "dry run", "request")), which, signer)
+
+
+def _act(random: Random) -> Step:
+    name = random.choice(("act-lock", "act-unlock", "act-unlock", *ACTS, *ACTS))
+    actor = random.choice(("alice", "dave", "bob", "erin", "carol"))
+    if "bypass" in name and random.random() < 0.85:
+        actor = "erin"
+    if name in ("act-undo", "act-reconcile") and random.random() < 0.85:
+        actor = random.choice(("alice", "dave"))
+    flaw = _flaw(random, ("forged", "unsigned", "old", "expired", "tampered", "site"), 0.1)
+    seconds = random.choice((2.0, 8.0, 10.0, 30.0, 60.0, 60.5, 600.0))
+    return ("act", actor, random.choice(PUMPS), name, _recent(random), seconds, flaw)
+
+
+_DRAWS: Final[tuple[tuple[int, Callable[[Random], Step]], ...]] = (
+    (200, _ask),
+    (90, _confirm),
+    (150, _vote),
+    (90, _act),
+    (45, _plant),
+    (60, _mend),
+    (25, _feed),
+    (90, _wait),
+    (40, _until),
+    (40, lambda _random: ("ring",)),
+    (10, _false_ring),
+    (14, _policy),
+    (20, _trap),
+    (30, lambda random: ("resume", random.choice(SOURCES))),
+    (14, _process),
+    (40, lambda random: ("host_start", random.choice(SOURCES))),
+    (6, lambda _random: ("gate_wakes",)),
+    (30, lambda _random: ("release",)),
+    (14, lambda random: ("redeliver", random.choice(SOURCES), random.randrange(20))),
+    (6, _fault),
+    (12, lambda random: ("fault", random.choice(SOURCES), "back")),
+    (4, lambda random: ("audit", random.random() < 0.3)),
+    (14, _attack),
+)
+
+
+def drawn(seed: int, length: int) -> list[Step]:
+    """The steps of an episode. It begins with a policy and both executors up."""
+    random = Random(seed)
+    weights, draws = zip(*_DRAWS, strict=True)
+    first: list[Step] = [("policy", "base", ""), *(("host_start", source) for source in SOURCES)]
+    chosen = random.choices(draws, weights, k=length - len(first))
+    return [*first, *(draw(random) for draw in chosen)]
