@@ -15,7 +15,7 @@ from plantops.audit.verify import OnlineReport, verify_online
 from plantops.cli.output import Voice, err, safe
 from plantops.deployment.broker import connect
 from plantops.deployment.place import Place
-from plantops.deployment.policies import read_envelope, verify_envelope
+from plantops.deployment.policies import earlier_policies, read_envelope, verify_envelope
 from plantops.flow.bus import Bus
 from plantops.ledger.tiles import Written
 from plantops.ledger.verify import Report
@@ -38,8 +38,13 @@ async def auditor(site: Place) -> AsyncIterator[Bus]:
 
 
 def site_trust(site: Place) -> AuditTrust:
-    """Whose records and checkpoints count, from the policy that this machine's trust root verifies."""
-    return trust_of(verify_envelope(site.folder, read_envelope(site.folder)).policy)
+    """Whose records and checkpoints count, from the policies that this machine's trust root verifies: the
+    one that stands, and those that it replaced."""
+    standing = verify_envelope(site.folder, read_envelope(site.folder)).policy
+    earlier, refused = earlier_policies(site.folder)
+    for path in refused:
+        err.print(f"{safe(str(path))} is not believed: keys that only it names do not count", soft_wrap=True)
+    return trust_of(standing, *earlier)
 
 
 @contextmanager

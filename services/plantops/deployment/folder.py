@@ -2,6 +2,7 @@
 
 plantops.toml, model.toml, sources/*.toml     what a person writes
 policy/{root.json,policy.json,policy.dsse}    trust root, document, signed envelope
+policy/before/*.dsse                          envelopes that were replaced
 policy/provisioners.json                      public keys of the two provisioners
 keys/<process>/{login.nk,signing.key}         one folder per process: mounted alone, 0700
 people/<name>/{login.nk,signing.key}          what a person holds; made by `identity new`
@@ -37,6 +38,11 @@ class SiteFolder:
     @property
     def policy_envelope(self) -> Path:
         return self.root / "policy" / "policy.dsse"
+
+    @property
+    def earlier_policies(self) -> Path:
+        """Envelopes of before, whose keys a verification of the audit needs."""
+        return self.root / "policy" / "before"
 
     @property
     def provisioners(self) -> Path:

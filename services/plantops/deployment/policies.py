@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -109,6 +110,7 @@ def _finish(folder: SiteFolder, path: Path, plant: Plant | None) -> tuple[Path, 
 def keep_envelope(folder: SiteFolder, envelope: bytes, plant: Plant | None) -> None:
     """Make an envelope the folder's signed policy, all or nothing. Raises: PolicyRejected."""
     _check_valid(verify_envelope(folder, envelope, plant))
+    _keep_earlier(folder, envelope)
     draft = folder.policy_envelope.with_name(f".{folder.policy_envelope.name}.new")
     draft.write_bytes(envelope)
     draft.replace(folder.policy_envelope)
@@ -159,6 +161,28 @@ def read_envelope(folder: SiteFolder) -> bytes:
         raise SettingsError(
             f"cannot read {folder.policy_envelope}: {error.strerror}; sign one with `plantops policy sign`"
         ) from error
+
+
+def _keep_earlier(folder: SiteFolder, envelope: bytes) -> None:
+    """The policy that is replaced: its keys made what the audit holds from then."""
+    if not folder.policy_envelope.exists():
+        return
+    earlier = read(folder.policy_envelope)
+    if earlier != envelope:
+        folder.earlier_policies.mkdir(exist_ok=True)
+        name = f"{hashlib.sha256(earlier).hexdigest()[:16]}.dsse"
+        (folder.earlier_policies / name).write_bytes(earlier)
+
+
+def earlier_policies(folder: SiteFolder) -> tuple[list[Policy], list[Path]]:
+    """Policies that were signed here before, and the files that the standing root does not verify."""
+    found, refused = list[Policy](), list[Path]()
+    for path in sorted(folder.earlier_policies.glob("*.dsse")):
+        try:
+            found.append(verify_envelope(folder, read(path)).policy)
+        except (PolicyRejected, TrustError):
+            refused.append(path)
+    return found, refused
 
 
 def verify_envelope(
