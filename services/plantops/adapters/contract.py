@@ -193,13 +193,20 @@ Secrets = Callable[[str], Secret]
 """Resolves a reference such as `secret:plc1`, `file:/run/secrets/plc1` or `env:PLC1`."""
 
 
+def nothing_to_mind(settings: Any) -> tuple[str, ...]:
+    """The cautions of an adapter whose settings are as safe one way as the other."""
+    del settings
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class AdapterSpec:
     """What the registry knows of an adapter.
 
     `settings` is the frozen struct of `[connection]` (unknown keys refused). `kind_of` reads an address
     and gives the tag's kind (Raises: SettingsError for a malformed one). `build` makes a connection that
-    has opened nothing yet (Raises: SettingsError).
+    has opened nothing yet (Raises: SettingsError). `cautions`: what of the settings works and is less safe
+    than it could be, for `plantops doctor`.
     """
 
     name: str
@@ -207,3 +214,4 @@ class AdapterSpec:
     capabilities: Capabilities
     kind_of: Callable[[str], Kind]
     build: Callable[[SourceDefined, Any, float, Secrets], Connection]
+    cautions: Callable[[Any], tuple[str, ...]] = nothing_to_mind

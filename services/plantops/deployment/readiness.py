@@ -63,6 +63,7 @@ def readiness(site: Site) -> Iterator[Check]:
     yield _keys(site)
     yield _policy(site)
     yield _connections(site)
+    yield from _cautions(site)
 
 
 def _settings(site: Site) -> Check:
@@ -159,6 +160,19 @@ def _connections(site: Site) -> Check:
         except PlantOpsError as error:
             return Check("sources", "bad", f"{source.path}: {error.message}")
     return Check("sources", "ok", f"{len(site.sources)} with settings that their adapters take")
+
+
+def _cautions(site: Site) -> Iterator[Check]:
+    """What works and is less safe than it could be; settings that are wrong are told elsewhere."""
+    for source in site.sources.values():
+        try:
+            own = own_settings(source, {}, site.folder.state(process_name(source.name)))
+        except PlantOpsError:
+            continue
+        for caution in source.adapter.cautions(own):
+            yield Check(
+                source.name, "warn", f"{source.path}: {caution}", "mend it, or be sure of the network"
+            )
 
 
 def _check_writable(site: Site) -> None:

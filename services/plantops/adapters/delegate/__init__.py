@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from plantops.adapters.contract import AdapterSpec, Capabilities, Connection, Secrets
-from plantops.adapters.delegate.config import DelegateSettings
+from plantops.adapters.delegate.config import DelegateSettings, cautions
 from plantops.events.tags import Kind, SourceDefined
 from plantops.runtime.errors import SettingsError
 
@@ -33,4 +33,5 @@ SPEC = AdapterSpec(
     capabilities=Capabilities(subscribe=True, concurrent=True, invoke=True),
     kind_of=kind_of,
     build=build,
+    cautions=cautions,
 )
