@@ -50,18 +50,24 @@ _MODEL_FILE: Final = (
     ("requires", assets.Requirement),
     ("steps", assets.Step),
     ("verify", assets.Verify),
+    ("delegate, simulator", assets.Delegate),
 )
 _POLICY_FILE: Final = (
     ("", document.Policy),
     ("principals", document.Principal),
     ("roles", document.Role),
     ("operations", document.OperationRule),
-    ("limits", document.ArgumentLimit),
+    ("operations.limits", document.ArgumentLimit),
     ("permissives", document.Permissive),
     ('condition "compare"', document.Compare),
     ('condition "all"', document.Every),
     ('condition "any"', document.Either),
     ('condition "not"', document.Negate),
+    ("limits", document.Limit),
+    ("bypass_classes", document.BypassClass),
+    ("vectors", document.Vector),
+    ("vectors.inputs", document.VectorInput),
+    ("revoked", document.Revoked),
 )
 
 
