@@ -168,6 +168,14 @@ def test_an_answer_after_the_last_moment_ends_it_without_the_timer() -> None:
     assert story.only(CommandExpired).waiting_for == "simulation"
 
 
+def test_an_answer_at_the_very_last_moment_counts() -> None:
+    story, command = ordered()
+    story.dry_run(command, by=EXECUTOR)
+    story.wait(35)
+    simulator_says(story, command)
+    story.only(CommandSimulated)
+
+
 def test_a_simulation_that_nobody_answers_ends_also_without_a_simulator() -> None:
     story = Story()
     command = story.ask("SetSpeed", SPEED)

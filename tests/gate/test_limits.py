@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from plantops.events.base import CommandId, Scalar
 from plantops.events.circumstances import LimitUse
@@ -244,3 +246,35 @@ def test_a_restarted_gate_counts_the_same() -> None:
     story.state = story.gate.load(story.gate.dump(story.state))
     assert uses_of(story.state, policy.policy, asked, story.now) == before
     assert not permitted(story, move(story, 60.0, 20.0))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([0.0, 7.0, 20.0, 60.0]), st.booleans(), st.booleans()), max_size=12)
+)
+def test_whatever_happens_no_window_holds_more_than_allowed(
+    steps: list[tuple[float, bool, bool]],
+) -> None:
+    """Against a count over all permits that were taken, or may still be: at most two within any minute."""
+    story = story_with(calls=2)
+    taken: list[datetime] = []
+    for pause, is_taken, is_restarted in steps:
+        story.wait(pause)
+        if is_restarted:
+            story.state = story.gate.load(story.gate.dump(story.state))
+        command = story.ask("Mark", asset=VALVE)
+        if not isinstance(story.out[0], CommandPermitted):
+            recent = [at for at in taken if at > story.now - timedelta(seconds=60)]
+            assert len(recent) >= 2
+            continue
+        decision = story.out[0].decision
+        if is_taken:
+            taken.append(story.now)
+            story.claim(command, by="adapter-opc1")
+            story.execute(command, decision, by="adapter-opc1")
+        else:
+            story.wait(15.000001)
+            story.fire(command, "execution")
+        assert all(
+            len([at for at in taken if start - timedelta(seconds=60) < at <= start]) <= 2 for start in taken
+        )
