@@ -42,6 +42,15 @@ def test_nothing_more_is_let_through_but_stops() -> None:
     story.one(SafePermitted)
 
 
+def test_a_stop_of_unknown_outcome_can_be_reconciled_after_a_restart_too() -> None:
+    story = ActStory(NO_FALLBACK)
+    story.ask("CloseValve", asset=VALVE, blind=True)
+    stop = story.one(SafePermitted)
+    story.lose(stop)
+    story.state = story.gate.load(story.gate.dump(story.state))
+    assert ordered(story, stop.command).tags == (POSITION,)
+
+
 @pytest.mark.parametrize("conclusion", ["written", "not_written", "other"])
 def test_the_executor_reads_the_written_tags_and_its_word_closes_the_command(conclusion: str) -> None:
     story = ActStory(NO_FALLBACK)

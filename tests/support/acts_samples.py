@@ -12,6 +12,7 @@ from plantops.events.commands import (
     CommandFailed,
     CommandPermitted,
     OutcomeUnknown,
+    SafePermitted,
     SimulationOrdered,
 )
 from plantops.events.governance import ActDone, CommandReconciled, ReconcileOrdered
@@ -131,7 +132,7 @@ class ActStory(Story):
         )
         return self._answer(permit, event)
 
-    def lose(self, permitted: CommandPermitted) -> list[Event]:
+    def lose(self, permitted: CommandPermitted | SafePermitted) -> list[Event]:
         """Nobody knows what became of it."""
         permit = permitted.permit
         self.claim(permit.command, by=f"adapter-{permit.source}")

@@ -60,7 +60,7 @@ def dump(state: GateState) -> bytes:
         if newest is not None and is_forgotten(state, command, asked, newest)
     }
     gone |= {command for command, each in state.fallbacks.items() if each.cause in gone}
-    ended = {command for command in over if not view.is_unreconciled(command)}
+    ended = {command for command in over if not view.is_unknown(command)}
     return _ENCODER.encode(
         _Snapshot(
             policy=state.verified,

@@ -329,10 +329,14 @@ class View:
                 return command
         return None
 
+    def is_unknown(self, command: CommandId) -> bool:
+        """A command, also a stop, of which nobody knows what it did: the device may still be asked."""
+        deed = self.deed(command)
+        return deed.final == UNKNOWN and not deed.reconciled
+
     def is_unreconciled(self, command: CommandId) -> bool:
         """A normal command of which nobody knows what it did."""
-        deed = self.deed(command)
-        return deed.final == UNKNOWN and not deed.reconciled and not self.course(command).is_safe
+        return self.is_unknown(command) and not self.course(command).is_safe
 
     def unreconciled_on(self, asset: AssetName) -> tuple[CommandId, ...]:
         """Those of one asset, in the order of their intents."""
