@@ -7,6 +7,7 @@ know from before that cannot be counted, so its use is not told, and that denies
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -68,7 +69,7 @@ def _use(state: GateState, scope: _Scope, limit: Limit, now: datetime) -> LimitU
     for argument in sorted(limit.drift):
         if any(argument in use.unknown for use in counted):
             return None
-        drift[argument] = sum(use.drift.get(argument, 0.0) for use in counted)
+        drift[argument] = math.fsum(use.drift.get(argument, 0.0) for use in counted)
     return LimitUse(limit=limit.id, calls=len(counted), concurrent=concurrent, drift=drift)
 
 
