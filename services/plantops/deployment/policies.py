@@ -23,6 +23,7 @@ from plantops.ledger.keys import SigningKey
 from plantops.model.load import Plant
 from plantops.policy.document import POLICY_TYPE, Policy, RootRole, decode_policy
 from plantops.policy.soundness import problems
+from plantops.policy.vectors import assumed, failing
 from plantops.policy.verify import Verified, status, verify_policy
 from plantops.runtime.errors import PolicyRejected, SettingsError, TrustError
 
@@ -76,6 +77,12 @@ def begin_policy(folder: SiteFolder, keys: Sequence[SigningKey], plant: Plant) -
     policy, payload = read_document(folder)
     if wrong := problems(policy):
         raise SettingsError(f"{folder.policy_document}: it {wrong[0]}", setting="policy")
+    failed = failing(assumed(policy, plant), plant)
+    if failed is not None:
+        raise PolicyRejected(
+            f"policy {policy.id!r} revision {policy.revision} does not decide as its vector {failed.id!r}"
+            f" demands: {failed.text}"
+        )
     path = partial_envelope(folder)
     path.write_bytes(seal(POLICY_TYPE, payload, keys, _signers(folder)))
     return _finish(folder, path, plant)

@@ -107,7 +107,7 @@ def _tried(work: Callable[[], object]) -> str:
 
 def _policy(site: Site) -> Check:
     try:
-        verified = verify_envelope(site.folder, read_envelope(site.folder))
+        verified = verify_envelope(site.folder, read_envelope(site.folder), site.plant)
     except PlantOpsError as error:
         return Check("policy", "bad", error.message, _mend(site))
     return judged(site, verified, datetime.now(UTC))
