@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from plantops.cli.main import run
 from plantops.deployment.initialise import initialise
@@ -204,6 +206,49 @@ def test_what_has_no_place_is_told(site: Site, base: Policy) -> None:
 def test_a_wrong_shape_is_refused(site: Site, base: Policy, data: bytes) -> None:
     with pytest.raises(SettingsError):
         import_twinops(data, base, site.plant, {})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+RULE = st.fixed_dictionaries(
+    {},
+    optional={
+        "submodel": st.just("urn:sm:operational") | JSON,
+        "path": st.just("MotorTemperature") | JSON,
+        "op": st.sampled_from(("<", ">", "==", "!=", "<=", ">=")) | JSON,
+        "value": JSON,
+    },
+)
+INTERLOCK = st.fixed_dictionaries({}, optional={"id": st.text(max_size=2) | JSON, "deny_when": RULE | JSON})
+SOURCE = st.fixed_dictionaries(
+    {},
+    optional={
+        "role_bindings": st.dictionaries(st.text(), st.fixed_dictionaries({"allow": st.lists(st.text())}))
+        | JSON,
+        "approval_roles": st.lists(st.text()) | JSON,
+        "interlocks": st.lists(INTERLOCK | JSON, max_size=3) | JSON,
+        "require_approval_for_risk": st.sampled_from(("LOW", "HIGH")) | JSON,
+        "require_simulation_for_risk": JSON,
+        "other": JSON,
+    },
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(source=SOURCE)
+def test_whatever_stands_there_becomes_a_sound_document_or_is_refused(
+    site: Site, base: Policy, source: dict[str, Any]
+) -> None:
+    try:
+        imported = import_twinops(msgspec.json.encode(source), base, site.plant, BOUND)
+    except SettingsError:
+        return
+    assert problems(imported.policy) == []
+    wanted = len(source.get("interlocks") or ())
+    assert len(imported.policy.permissives) == wanted, "none is dropped"
 
 
 def test_a_binding_to_nowhere_is_refused(site: Site, base: Policy) -> None:

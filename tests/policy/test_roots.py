@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from plantops.events import encode
 from plantops.events.base import Digest, SiteName, encode_json, to_nanoseconds
@@ -118,6 +120,19 @@ def test_refuses_what_is_no_root_or_not_canonical() -> None:
     )
     with pytest.raises(PolicyRejected, match="does not fit"):
         verify_root(dsse.encode(swapped), ROOT)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_no_byte_of_an_envelope_can_be_changed_to_change_the_root(data: st.DataObject) -> None:
+    envelope = bytearray(sealed(SECOND, *BOTH))
+    place = data.draw(st.integers(0, len(envelope) - 1))
+    envelope[place] = data.draw(st.integers(0, 255))
+    try:
+        root, digest = verify_root(bytes(envelope), ROOT)
+    except PolicyRejected:
+        return
+    assert (root, digest) == (SECOND, root_digest(SECOND))
 
 
 def test_own_root_keys_sign_roots_where_they_are_named() -> None:

@@ -38,7 +38,7 @@ def write(
     json: Json = False,
 ) -> None:
     """Write the signed policy as a submodel: the envelope, and nothing that anybody should trust."""
-    # The AAS library takes 60 MB, which only these two commands shall pay.
+    # Only these two commands need the AAS library, and only they shall wait for it.
     from plantops.deployment.policy_submodel import write_submodel  # noqa: PLC0415
 
     site = load_place(folder)

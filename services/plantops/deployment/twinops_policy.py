@@ -176,8 +176,8 @@ def _permissives(
     for number, interlock in enumerate(interlocks, start=1):
         name = interlock.get("id")
         if not isinstance(name, str) or not name or name in taken:
-            told.append(f"interlock {number} has no id of its own: it is interlock-{number} here")
-            name = f"interlock-{number}"
+            name = _free(f"interlock-{number}", taken)
+            told.append(f"interlock {number} has no id of its own: it is {name} here")
         taken.add(name)
         known = ("id", "deny_when", "message")
         told += [f"interlock {name!r}: {key!r} was left out" for key in interlock if key not in known]
@@ -191,6 +191,12 @@ def _permissives(
         )
     if interlocks:
         told.append("interlocks held back every tool, also a stop: here none holds back a safe direction")
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "-"
+    return name
 
 
 def _condition(deny_when: object, plant: Plant, bound: Mapping[str, str]) -> Compare | str:
@@ -223,6 +229,6 @@ def _value(value: object, *, is_number: bool) -> Scalar | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
