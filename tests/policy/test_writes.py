@@ -49,6 +49,9 @@ def test_hands_the_arguments_to_a_delegate_and_to_a_simulator() -> None:
     plant = Plant.of(Model(assets={"pump": asset}), (*DEFINITIONS, mes))
     invocation = Invocation(path="batches/start", arguments={"RPM": 900.0}, timeout_seconds=9)
     assert plan_of(plant, "pump", "Batch", {"RPM": 900.0}) == Plan(mes.source, invocation=invocation)
+    whole = plan_of(plant, "pump", "Batch", {"RPM": 900}).invocation
+    assert whole is not None
+    assert repr(whole.arguments["RPM"]) == "900.0"
     tried = Invocation(path="try", arguments={"RPM": 900.0})
     assert simulator_of(plant, "pump", "SetSpeed", {"RPM": 900.0}) == Plan(mes.source, invocation=tried)
     assert plan_of(plant, "pump", "SetSpeed", {"RPM": 900.0}).source == "plc"

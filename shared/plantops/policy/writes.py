@@ -9,7 +9,7 @@ from typing import NoReturn
 from plantops.events.base import Scalar, SourceName, TagName
 from plantops.events.command_parts import Invocation, StepResult, Write
 from plantops.events.quality import is_good
-from plantops.model.assets import Delegate, Operation, Step
+from plantops.model.assets import Argument, Delegate, Operation, Step
 from plantops.model.check import argument_of, undo_operation
 from plantops.model.load import Plant
 from plantops.runtime.errors import Refused
@@ -55,11 +55,18 @@ def _invocation(who: Delegate, asset: str, operation: Operation, arguments: Mapp
     for name in operation.arguments:
         if name not in arguments:
             _missing(asset, name)
-    given = {name: arguments[name] for name in operation.arguments}
+    given = {name: _as_stated(argument, arguments[name]) for name, argument in operation.arguments.items()}
     return Plan(
         SourceName(who.source),
         invocation=Invocation(path=who.path, arguments=given, timeout_seconds=who.timeout_seconds),
     )
+
+
+def _as_stated(argument: Argument, value: Scalar) -> Scalar:
+    """A whole number for an argument that takes any number goes out as one with a point: a delegate may
+    know them as two types."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if argument.type == "number" and is_whole else value
 
 
 def undo_of(plant: Plant, asset: str, operation: str, results: Sequence[StepResult]) -> tuple[Write, ...]:
