@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from plantops.adapters.host.standing import Generations, Standing
 from plantops.events.base import CommandId, Scalar
 from plantops.events.commands import CommandCancelled, CommandExecuted, CommandFailed, OutcomeUnknown
 from plantops.events.governance import CommandProgressed
@@ -155,6 +156,54 @@ async def test_a_stop_has_the_asset_and_nothing_is_written_over_it(tmp_path: Pat
     stop = [(RUN, False), (SETPOINT, 0.0)] if is_heard else []
     assert rig.device.written == [(SETPOINT, 900.0), *stop]
     await rig.stop()
+
+
+async def test_a_stop_that_only_the_stream_knows_has_the_asset_too(tmp_path: Path) -> None:
+    rig = await started(tmp_path)
+    heat = _heating(rig)
+
+    def write(tag: int, value: Scalar) -> None:
+        heat(tag, value)
+        rig.device.may_read.clear()
+
+    rig.device.on_write = write
+    await rig.ground.say(rig.ground.order("Start", {"RPM": 900.0}))
+    await calm()
+    await rig.ground.raise_generation(1)
+    rig.device.may_read.set()
+    told = await failed(rig)
+    assert "cool" in told.reason
+    assert "not taken back: pump-001 is at generation 1" in told.reason
+    assert rig.device.written == [(SETPOINT, 900.0)]
+    await rig.stop()
+
+
+@pytest.mark.parametrize(
+    ("is_ours", "seconds", "heard", "reason"),
+    [(True, 1, 0, ""), (False, 1, 0, "lease"), (True, 16, 0, ""), (True, 1, 1, "overtaken")],
+)
+async def test_at_the_moment_of_taking_back_lease_and_generation_count_and_the_time_does_not(
+    is_ours: bool, seconds: float, heard: int, reason: str
+) -> None:
+    ground = governed()
+    order = ground.order("Start", {"RPM": 900.0})
+    await ground.say(order)
+    stored = await ground.gate_bus.last("COMMANDS", f"cmd.{SITE}.permitted.gate.*")
+    assert stored is not None
+    generations = Generations()
+    standing = Standing(
+        order.permit,
+        stored,
+        bus=ground.bus(),
+        trust=ground.in_force,
+        clock=ground.clock,
+        generations=generations,
+        is_ours=lambda: is_ours,
+    )
+    generations.raise_to(order.permit.asset, heard)
+    await ground.clock.advance(seconds)
+    assert reason in standing.taken()
+    assert bool(standing.taken()) == bool(reason)
 
 
 async def test_nothing_is_taken_back_when_one_value_was_not_known(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ async def test_it_is_said_once_however_often_it_is_asked(tmp_path: Path) -> None
     await order(rig.ground, command, act="act2")
     await rig.ground.clock.advance(10.0)
     assert (await told(rig)).by == "act1"
+    assert rig.ground.told(MessageBuried, stream="DEAD") == []
     await rig.ground.say(rig.ground.order("SetSpeed", {"RPM": 300.0}))
     await rig.ground.clock.advance_until(lambda: len(rig.ground.told(*FINALS)) == 2)
     await rig.stop()

@@ -78,3 +78,20 @@ async def test_a_stop_that_cannot_be_done_again_in_time_is_unknown_and_not_calle
     again = Rig(tmp_path, ground=ground, plant=rig.device, owner="second")
     assert isinstance(await only(again), OutcomeUnknown)
     await again.stop()
+
+
+async def test_nothing_but_a_stop_is_done_again_though_its_permit_stands(tmp_path: Path) -> None:
+    ground = Ground()
+    rig = await Rig(tmp_path, ground=ground, plant=device(), owner="first").up()
+    rig.device.may_write.clear()
+    order = ground.order("SetSpeed", {"RPM": 1200.0})
+    await ground.say(changed(order, not_after=ground.now() + timedelta(seconds=600)))
+    await calm()
+    assert len(ground.told(CommandClaimed)) == 1
+    await rig.crash()
+    rig.device.may_write.set()
+    again = Rig(tmp_path, ground=ground, plant=rig.device, owner="second")
+    assert isinstance(await only(again), OutcomeUnknown)
+    await ground.clock.advance(60.0)
+    assert rig.device.written == []
+    await again.stop()
