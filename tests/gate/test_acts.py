@@ -167,6 +167,18 @@ def test_cancels_an_own_command_without_a_role_for_it() -> None:
     story.denied("is no simulation that waits")
 
 
+def test_taking_back_an_own_command_waives_the_role_and_nothing_else() -> None:
+    roles = {**POLICY_OF_ACTS.roles, "operator": Role(operations=("pump-001.*", "valve-001.*"))}
+    story = ActStory(msgspec.structs.replace(POLICY_OF_ACTS, roles=roles, unsigned_risk=""))
+    ready = story.simulated()
+    story.act("cancel", {"command": ready}, signed=False)
+    story.denied("role")
+    story.act("cancel", {"command": ready}, model="0" * 64)
+    story.denied("role")
+    story.act("cancel", {"command": ready})
+    story.done()
+
+
 def test_an_agent_takes_back_what_it_asked_for() -> None:
     roles = {**POLICY_OF_ACTS.roles, "operator": Role(operations=("pump-001.*", "valve-001.*"))}
     story = ActStory(msgspec.structs.replace(POLICY_OF_ACTS, roles=roles))

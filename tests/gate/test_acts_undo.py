@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from plantops.events.base import Scalar
+from plantops.events.base import AssetName, Scalar
 from plantops.events.commands import (
     ApprovalRequested,
     CommandPermitted,
@@ -15,11 +15,14 @@ from plantops.events.commands import (
     SimulationOrdered,
 )
 from plantops.gate import answers
+from plantops.gate.core import Gate
 from plantops.gate.forgetting import REMEMBER
 from plantops.gate.needed import tags_needed
+from plantops.model.assets import Asset, Model
+from plantops.model.load import Plant
 from plantops.policy.document import ArgumentLimit, OperationRule
 from support.acts_samples import HOT, PLANT, POLICY_OF_ACTS, POSITION, ActStory
-from support.gate_samples import PUMP, VALVE, after
+from support.gate_samples import OPC1, PLC1, PUMP, ROOT, SITE, VALVE, after
 
 
 def undo(story: ActStory, command: str, **asked: Any) -> str:
@@ -214,6 +217,17 @@ def test_an_undo_by_an_operation_is_held_against_that_operation_too() -> None:
     story.publish(after(POLICY_OF_ACTS, operations={**rules, "valve-001.SetPosition": OperationRule()}))
     undo(story, marked, asset=VALVE)
     assert "SPEED" in story.denied("argument:SPEED").reason
+
+
+def test_what_was_recorded_under_another_model_is_not_written() -> None:
+    story = ActStory()
+    moved = story.positioned()
+    other = Plant.of(Model(assets={**PLANT.model.assets, AssetName("spare"): Asset()}), (PLC1, OPC1))
+    story.gate = Gate(SITE, other, ROOT)
+    story.publish(after(POLICY_OF_ACTS, model=other.digest))
+    undo(story, moved, asset=VALVE)
+    story.denied("the model is another one")
+    assert not is_undoable(story, moved)
 
 
 def test_a_lock_and_what_nobody_knows_hinder_an_undo() -> None:
