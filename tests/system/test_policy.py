@@ -10,6 +10,7 @@ import pytest
 
 from plantops.cli.session import Session
 from plantops.deployment.policies import (
+    cosign_policy,
     publish_policy,
     read_document,
     read_envelope,
@@ -17,12 +18,16 @@ from plantops.deployment.policies import (
     verify_envelope,
     write_policy,
 )
-from plantops.events.base import SiteName
+from plantops.deployment.roots import adopt, draft_root, envelope_path, read, sign_next
+from plantops.events import Event, decode
+from plantops.events.base import Digest, SiteName
+from plantops.events.governance import PolicyRefused, RootRotated
 from plantops.events.operations import PolicyPublished
 from plantops.events.queries import CommandStatus
 from plantops.events.subjects import policy as policy_subject
+from plantops.ledger import dsse
 from plantops.ledger.keys import SigningKey
-from plantops.policy.document import ArgumentLimit, OperationRule, Policy
+from plantops.policy.document import POLICY_TYPE, ArgumentLimit, OperationRule, Policy
 from plantops.policy.highwater import FILE_NAME, HighWater
 from support.site import RunningSite, ask, running, until
 
@@ -76,7 +81,8 @@ async def test_commands_follow_a_new_revision_and_never_an_old_one_again(demo: R
         await activate(demo)
         denied = await judged(alice, 50.0, "denied")
         assert "50" in denied.reason or "PERCENT" in denied.reason, denied
-        assert (await demo.plant({"state": True}))["valve_command_percent"] != 50.0
+        assert (await ask(alice, POSITION, {"PERCENT": 55.0})).phase == "denied"
+        assert (await demo.plant({"state": True}))["valve_command_percent"] != 55.0
         assert (await ask(alice, POSITION, {"PERCENT": 20.0})).outcome == "command.executed"
 
         before = verify_envelope(folder, first)
@@ -104,6 +110,58 @@ async def test_commands_follow_a_new_revision_and_never_an_old_one_again(demo: R
         mark = HighWater.load(folder.state(process) / FILE_NAME).mark
         assert mark is not None, process
         assert (mark.revision, mark.digest) == (newest.policy.revision, newest.digest), process
+
+
+def rotate(site: RunningSite) -> SigningKey:
+    """Another root key in the place of the old one, which is given back; the policy is signed by both."""
+    folder = site.site.folder
+    old, new = SigningKey.load(folder.root_key), SigningKey.generate()
+    draft_root(folder, add=[new.public.to_base64()], remove=[old.public.to_base64()])
+    sign_next(folder, [old, new])
+    cosign_policy(folder, folder.policy_envelope, [new], None)
+    adopt(folder, read(envelope_path(folder)))
+    folder.root_key.unlink()
+    new.save(folder.root_key)
+    return old
+
+
+async def said_of(site: RunningSite, kind: str) -> list[Event]:
+    """What the gate said of policies and roots."""
+    async with site.reader() as bus:
+        return [
+            decode(each.data) for each in await bus.history("COMMANDS", f"cmd.demo.{kind}.gate.*", 1, 100)
+        ]
+
+
+async def test_a_running_site_follows_another_root_and_no_longer_believes_the_key_that_went(
+    demo: RunningSite,
+) -> None:
+    folder = demo.site.folder
+    old = rotate(demo)
+    async with demo.policy_office() as (bus, signer):
+        assert not await publish_policy(bus, signer, folder), "the policy is the same, under another root"
+        document, _bytes = read_document(folder)
+        standing = verify_envelope(folder, read_envelope(folder))
+        stolen = msgspec.structs.replace(
+            limited(99.0)(document), revision=document.revision + 1, previous=standing.digest
+        )
+        envelope = dsse.encode(dsse.seal(POLICY_TYPE, msgspec.json.encode(stolen), old))
+        event = PolicyPublished(
+            site=SiteName("demo"), revision=stolen.revision, digest=Digest(""), envelope=envelope.decode()
+        )
+        message = signer.message(policy_subject("demo"), event, id="stolen", time=datetime.now(UTC))
+        await bus.publish(message, stream="POLICY")
+    revise(demo, limited(15.0))
+    await activate(demo)
+    async with demo.session("alice") as alice:
+        await judged(alice, 18.0, "denied")
+        assert (await ask(alice, POSITION, {"PERCENT": 12.0})).outcome == "command.executed"
+    (rotated,) = await said_of(demo, "root_rotated")
+    assert isinstance(rotated, RootRotated)
+    assert rotated.root_version == 2
+    refused = (await said_of(demo, "policy_refused"))[-1]
+    assert isinstance(refused, PolicyRefused)
+    assert "none is trusted" in refused.reason
 
 
 async def test_an_expired_policy_denies_all_but_a_stop(demo: RunningSite) -> None:
