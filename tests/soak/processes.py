@@ -24,10 +24,15 @@ async def gate_twin(world: World) -> None:
 
 
 async def gate_wakes(world: World) -> None:
-    while world.old_gates:
-        old = world.old_gates.pop()
-        await old.pump()
+    """A gate that hung goes on. Where nobody has said anything since, it is still the one whose words count,
+    and the one that was to replace it is fenced at its next word."""
+    waking, world.old_gates = world.old_gates, []
+    for old in waking:
         world.count("gate: old one woke")
+        if old.own == world.gate.own and not old.is_fenced:
+            world.hand_over(old)
+        else:
+            await old.pump()
 
 
 async def gate_anew(world: World) -> None:

@@ -199,8 +199,8 @@ class World:
         """A new run of the gate from the last snapshot and the log; it must come to the same state."""
         old, new = self.gate, GateRun(self, self.last_snapshot)
         await new.restore()
-        self.history = [each for each in self.history if each[0].sequence <= new.positions[each[0].stream]]
-        self.gate = new
+        self.hand_over(new)
+        self.old_gates.remove(old)
         self.count("gate restarted")
         if old.is_fenced:
             return
@@ -209,6 +209,12 @@ class World:
                 await new.take(stored)
         if new.write_down().state != old.write_down().state:
             self.breaks("restart of the gate", ["rebuilt: another state than the one that was lost"])
+
+    def hand_over(self, run: GateRun) -> None:
+        """Another run is at work. What the one before had read without a word is decided upon once more."""
+        self.history = [each for each in self.history if each[0].sequence <= run.positions[each[0].stream]]
+        self.old_gates.append(self.gate)
+        self.gate = run
 
     def deadlines(self) -> list[datetime]:
         """When something runs out."""
