@@ -7,7 +7,7 @@ conflict, reads what the first one signed and checks it against the records that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,14 +23,15 @@ from plantops.audit.checkpoints import (
 )
 from plantops.audit.memory import NotaryMemory
 from plantops.audit.notary import LogDamaged, Notary
-from plantops.audit.signatures import Believer
+from plantops.audit.quota import Quota
+from plantops.audit.signatures import Believer, writer_on
 from plantops.audit.specs import notary_keys, writers_of
 from plantops.events.base import Event, encode_json
 from plantops.events.envelope import Message
 from plantops.events.operations import CheckpointRefused, CheckpointSigned
 from plantops.events.queries import problem
 from plantops.events.subjects import checkpoint as checkpoint_subject
-from plantops.flow.bus import StreamState
+from plantops.flow.bus import Stored, StreamState
 from plantops.flow.context import Context
 from plantops.ledger import checkpoint
 from plantops.ledger.checkpoint import Checkpoint
@@ -69,6 +70,7 @@ class NotaryProcess:
     def __post_init__(self) -> None:
         self._memory = NotaryMemory(self.context)
         self._believer = Believer(self.context.site)
+        self._quota = Quota()
         self._now: Callable[[], float] = asyncio.get_running_loop().time
 
     async def run(self) -> None:
@@ -186,12 +188,20 @@ class NotaryProcess:
                 detail = f"records {notary.size} to {last - 1} of AUDIT are gone"
                 raise LogDamaged(Finding(FindingKind.STREAM_GAP, notary.size, "", detail))
             found = notary.take(records, await self._believer.believe(records, notary.trusted))
+            self._count(records)
             for finding in found[:_TOLD]:
                 log.error("notary.bad_record", kind=finding.kind, index=finding.index, detail=finding.detail)
             if len(found) > _TOLD:
                 log.error("notary.bad_records", more=len(found) - _TOLD)
             if sign and notary.size < last and notary.is_due(0):
                 await self._sign(notary)
+
+    def _count(self, records: Sequence[Stored]) -> None:
+        for stored in records:
+            writer = writer_on(stored.subject, self.context.site)
+            if self._quota.take(writer, stored.time_ns):
+                limit = self._quota.records_per_second
+                log.warning("notary.over_quota", writer=writer, sequence=stored.sequence, per_second=limit)
 
     async def _sign(self, notary: Notary) -> None:
         proposed = notary.propose(new_origin(self.context.site))

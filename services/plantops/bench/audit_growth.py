@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -135,45 +135,39 @@ async def run(load: Load, tell: Tell) -> list[Figure]:
         await _covered(site, grown)
         tell("from append to checkpoint")
         times = await _until_covered(site, many[0], load.bounded(20.0))
-    note = f"fsync p50 {1000 * median(fsyncs):.2f} ms; 4 writers, runs in turn on both logs"
-    empty = figure(
-        "audit_growth.append_empty",
-        "audit append, 4 writers, log of few records",
-        rates["empty"],
-        "records/s",
-        better="higher",
-        goal=APPEND_GOAL,
-        note=note,
-    )
-    return [
-        empty,
+    return _told(rates, times, grown, f"fsync p50 {1000 * median(fsyncs):.2f} ms")
+
+
+def _told(
+    rates: Mapping[str, Sequence[float]], times: Sequence[float], grown: int, fsync: str
+) -> list[Figure]:
+    note = f"{fsync}; 4 writers, runs in turn on both logs"
+    rows = (("empty", "log of few records"), ("grown", f"log of {grown:,} records"))
+    appended = [
         figure(
-            "audit_growth.append_grown",
-            f"audit append, 4 writers, log of {grown:,} records",
-            rates["grown"],
+            f"audit_growth.append_{name}",
+            f"audit append, 4 writers, {words}",
+            rates[name],
             "records/s",
             better="higher",
             goal=APPEND_GOAL,
             note=note,
-        ),
-        figure(
-            "audit_growth.ratio",
-            "rate of the long log, of the short one's",
-            median(rates["grown"]) / empty.value,
-            "ratio",
-            better="higher",
-            goal=0.8,
-            note=note,
-        ),
-        *percentiles(
-            "audit_growth.covered",
-            f"append until a checkpoint covers it, log of {grown:,}",
-            times,
-            shares=(50, 99),
-            goals={99: COVERED_GOAL_MS},
-            note=f"fsync p50 {1000 * median(fsyncs):.2f} ms",
-        ),
+        )
+        for name, words in rows
     ]
+    ratio = figure(
+        "audit_growth.ratio",
+        "rate of the long log, of the short one's",
+        median(rates["grown"]) / median(rates["empty"]),
+        "ratio",
+        better="higher",
+        goal=0.8,
+        note=note,
+    )
+    title = f"append until a checkpoint covers it, log of {grown:,}"
+    goals = {99: COVERED_GOAL_MS}
+    covered = percentiles("audit_growth.covered", title, times, shares=(50, 99), goals=goals, note=fsync)
+    return [*appended, ratio, *covered]
 
 
 BENCH = Bench("audit_growth", "Audit: a long log, and the time to a checkpoint", run)
