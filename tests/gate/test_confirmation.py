@@ -161,6 +161,17 @@ def test_below_risk_high_too_the_policy_can_ask_for_a_simulation_first() -> None
     assert story.only(CommandPermitted).permit.writes[0].value == 40.0
 
 
+def test_an_old_look_at_the_plant_says_nothing_of_what_stands_there_now() -> None:
+    """Also where no rule of the operation needs an input."""
+    story = Story(policy=msgspec.structs.replace(POLICY, operations=RULES))
+    first = story.ask("SetPosition", {"PERCENT": 40.0}, asset=VALVE)
+    story.dry_run(first, by="adapter-opc1")
+    old = well(at=story.now)
+    story.wait(30.000001)
+    story.ask("SetPosition", {"PERCENT": 40.0}, asset=VALVE, confirms=first, observation=old)
+    story.denied("confirmation: what stands in opc1.command is not known now")
+
+
 def test_arguments_can_not_change_under_an_approval_or_a_confirmation() -> None:
     """Other words are another command, of which nobody has seen or approved anything."""
     story = Story()
