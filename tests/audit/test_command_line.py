@@ -9,9 +9,13 @@ import pytest
 
 from plantops.audit.checkpoints import key_name
 from plantops.audit.export import export
+from plantops.audit.offline import folder_checkpoint
 from plantops.audit.trust import save_trust, trust_of
 from plantops.cli.main import run
+from plantops.cli.remembering import memory, refuse_gone_back
+from plantops.deployment.place import load_place
 from plantops.ledger.note import NoteKey
+from plantops.runtime.errors import Refused
 from support.audit_log import SITE
 from support.audit_site import AuditSite, audit_policy
 from support.plant_samples import key
@@ -104,3 +108,19 @@ def test_a_policy_file_says_which_witnesses_must_have_cosigned(
         assert typed(*words) == code
     policy.write_text(f"witness w1 {own}\nquorum w2\n")
     assert typed("audit", "verify", "--export", first, "--trust", trust, "--witness-policy", policy) == 1
+
+
+def test_a_checkpoint_behind_what_was_seen_is_refused_wherever_it_comes_from(
+    exports: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    _trust, first, second = exports
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place" / "plantops.toml").write_text(f'site = "{SITE}"\n[sources]\nplc1 = "plc1.toml"\n')
+    place = load_place(tmp_path / "place")
+    older, newer = (folder_checkpoint(folder, TRUST) for folder in (first, second))
+    refuse_gone_back(place, TRUST, older)
+    memory().remember(TRUST, newer)
+    refuse_gone_back(place, TRUST, newer)
+    for shown, words in ((older, "shrank from 60 to 40"), (None, "no checkpoint is left")):
+        with pytest.raises(Refused, match=words):
+            refuse_gone_back(place, TRUST, shown)

@@ -13,6 +13,7 @@ from plantops.cli.proofs import AUDITOR, HIGH_WATER, site_trust
 from plantops.deployment.place import Place
 from plantops.flow.bus import Bus
 from plantops.ledger import highwater
+from plantops.ledger.checkpoint import Checkpoint
 from plantops.ledger.finding import FindingKind
 from plantops.ledger.verify import Report
 from plantops.ledger.witnesses import WitnessPolicy
@@ -55,7 +56,15 @@ def keep_seen(folder: Path, trust: AuditTrust) -> None:
 async def refuse_older(bus: Bus, site: Place) -> None:
     """Hold the newest checkpoint against those seen here. Raises: Refused, BrokerError."""
     trust = site_trust(site)
-    found = trusted_checkpoint(await last_noted(bus, site.name), site.name, trust.notary_keys)
+    noted = await last_noted(bus, site.name)
+    refuse_gone_back(site, trust, trusted_checkpoint(noted, site.name, trust.notary_keys))
+
+
+def refuse_gone_back(site: Place, trust: AuditTrust, found: Checkpoint | None) -> None:
+    """Hold a checkpoint against those seen here, by size and origin alone; nothing is remembered by it.
+
+    Raises: Refused, IntegrityError.
+    """
     for seen in (highwater.recall(site.folder.state(AUDITOR) / HIGH_WATER), memory().recall(trust)):
         if seen is None:
             continue

@@ -30,6 +30,7 @@ from plantops.archive.store import Store, insert
 from plantops.audit.checkpoints import open_checkpoint
 from plantops.audit.trust import AuditTrust
 from plantops.cli.proofs import shown_progress
+from plantops.cli.remembering import refuse_gone_back
 from plantops.deployment.broker import connect
 from plantops.deployment.place import Place
 from plantops.flow.bus import Bus
@@ -150,13 +151,26 @@ def digests_of(path: Path, *, quiet: bool) -> dict[str, TableDigest]:
 
 
 def proof_of(site: Place, path: Path, trust: AuditTrust, *, up_to: int | None = None, quiet: bool) -> Proof:
-    """Whether its audit rows stand in the signed tree. Raises: IntegrityError when nothing was signed yet."""
+    """Whether its audit rows stand in the signed tree.
+
+    Raises: IntegrityError when nothing was signed yet; Refused when its last checkpoint is behind one that
+    this machine has verified before.
+    """
+
+    highest: list[Checkpoint] = []
 
     def open_note(note: bytes) -> Checkpoint:
-        return open_checkpoint(note, site.name, trust.notary_keys)
+        found = open_checkpoint(note, site.name, trust.notary_keys)
+        if not highest or found.size >= highest[0].size:
+            highest[:] = [found]
+        return found
 
     with _opened(path) as connection, shown_progress("proving", quiet=quiet) as progress:
-        return prove(connection, open_note, progress, up_to=up_to)
+        proof = prove(connection, open_note, progress, up_to=up_to)
+    # An export may be an old one on purpose; the running log may not.
+    if highest and up_to is None:
+        refuse_gone_back(site, trust, highest[0])
+    return proof
 
 
 @contextmanager
