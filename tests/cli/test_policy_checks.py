@@ -10,7 +10,7 @@ import pytest
 
 from plantops.cli.main import run
 from plantops.deployment.initialise import initialise
-from plantops.deployment.policies import read_envelope
+from plantops.deployment.policies import partial_envelope, read_envelope
 from plantops.deployment.site import Site
 
 
@@ -64,6 +64,16 @@ def test_a_policy_that_breaks_its_vectors_is_neither_signed_nor_published(office
     assert (office.run("test"))[0]["passed"] is True
     assert (office.run("sign"))["enough"] is True
     assert (office.run("verify"))["vectors_passed"] == 1
+
+
+def test_a_policy_that_waited_too_long_does_not_take_the_place_of_a_newer_one(office: Desk) -> None:
+    first = read_envelope(office.folder)
+    office.run("revise")
+    office.run("sign")
+    second = read_envelope(office.folder)
+    partial_envelope(office.folder).write_bytes(first)
+    assert "is revision 1, signed is revision 2" in office.refused("cosign")
+    assert read_envelope(office.folder) == second
 
 
 def test_a_skeleton_names_everything_and_allows_nobody(office: Desk, tmp_path: Path) -> None:

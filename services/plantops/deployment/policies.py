@@ -109,9 +109,22 @@ def _finish(folder: SiteFolder, path: Path, plant: Plant | None) -> tuple[Path, 
     signed = count(envelope, POLICY_TYPE, standing_root(folder).policy)
     if path != partial_envelope(folder) or not signed.is_enough:
         return path, signed
+    _refuse_older(folder, path)
     keep_envelope(folder, envelope, plant)
     path.unlink()
     return folder.policy_envelope, signed
+
+
+def _refuse_older(folder: SiteFolder, path: Path) -> None:
+    """What waited too long must not take the place of what was signed since. Raises: PolicyRejected."""
+    if not folder.policy_envelope.exists():
+        return
+    standing = verify_envelope(folder, read_envelope(folder)).policy.revision
+    waiting = verify_envelope(folder, read(path)).policy.revision
+    if waiting < standing:
+        raise PolicyRejected(
+            f"{path} is revision {waiting}, signed is revision {standing}: remove it, or sign a newer one"
+        )
 
 
 def keep_envelope(folder: SiteFolder, envelope: bytes, plant: Plant | None) -> None:
