@@ -146,7 +146,9 @@ class HookedBus(MemoryBus):
         self.on_claim: Callable[[str], None] = lambda _command: None
         self.on_said: Callable[[str], None] = lambda _command: None
 
-    async def reader(self, stream: str, consumer: str, *, ahead: bool = False) -> Feed:  # type: ignore[override]
+    async def reader(  # type: ignore[override]
+        self, stream: str, consumer: str, *, ahead: bool = False, most: int = 0
+    ) -> Feed:
         return self.feeds.setdefault(consumer.rpartition("-")[2], Feed(self._point))
 
     async def last(self, stream: str, subject: str) -> Stored | None:

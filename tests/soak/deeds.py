@@ -53,7 +53,11 @@ def of_write(memory: Memory, deed: Deed) -> Iterator[str]:
     if deed.at > permit.until:
         yield "deadline: the permit has run out"
     standing, ask = deed.standing, permit.ask
-    if standing is None or not standing.may(ask.actor, ask.asset, ask.operation):
+    # A stop that was begun rightly goes on, whatever the policy says by then.
+    counting = [standing, permit.claimed_upon if permit.safe else None]
+    if standing is None or not any(
+        each and each.may(ask.actor, ask.asset, ask.operation) for each in counting
+    ):
         yield "role: the policy of now does not let this actor"
     elif not permit.safe:
         yield from _of_moment(memory, permit, deed, standing)
@@ -87,7 +91,7 @@ def _of_moment(memory: Memory, permit: Permitted, deed: Deed, standing: Standing
     ask, profile = permit.ask, standing.profile
     if not standing.is_valid(deed.at):
         yield "policy: not valid at the write"
-    if permit.claimed_under != permit.policy:
+    if permit.claimed_upon is None or permit.claimed_upon.digest != permit.policy:
         yield "policy: claimed under another one than it was permitted under"
     if not doing.are_in_range(ask, profile):
         yield "arguments: out of what the policy of now allows"

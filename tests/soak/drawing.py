@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, Final
 
@@ -52,8 +52,8 @@ def _ask(random: Random) -> Step:
     operation = random.choice(OPERATIONS) if asset in PUMPS else random.choice(("Open", "Open", "Close"))
     if random.random() < 0.03:
         operation = random.choice(("Unheard", "Stop", "Close", "Open"))
-    actor = random.choice(("alice", "alice", "dave", "dave", "bob", "erin", AGENT))
-    if operation == "Reset":
+    actor = random.choice(("alice", "alice", "alice", "dave", "dave", "dave", "bob", "erin", AGENT))
+    if operation in ("Reset", "SetSpeed"):
         actor = random.choice(("alice", "alice", "dave"))
     flaw = _flaw(random, (*FLAWS, "old door", "unsigned"), 0.2)
     mode = "simulate" if random.random() < 0.08 else "execute"
@@ -97,7 +97,7 @@ def _vote(random: Random) -> Step:
 
 def _recent(random: Random) -> int:
     """Mostly the newest."""
-    return 0 if random.random() < 0.7 else random.randrange(6)
+    return 0 if random.random() < 0.75 else random.randrange(12)
 
 
 def _plant(random: Random) -> Step:
@@ -213,11 +213,44 @@ def _act(random: Random) -> Step:
     return ("act", actor, random.choice(PUMPS), name, _recent(random), seconds, flaw)
 
 
+def _with_what_follows(random: Random) -> list[Step]:
+    """An intent, and often what a person does next; anything may come between."""
+    asked = _ask(random)
+    follows: list[Step] = []
+    if asked[3] == "SetSpeed":
+        follows = [_confirm(random)]
+    elif asked[3] == "Reset":
+        follows = [_vote(random) for _each in range(3)]
+    return [asked, *_amid(random, follows)]
+
+
+def _asked_act(random: Random) -> list[Step]:
+    asked = _act(random)
+    match asked[3]:
+        case "act-bypass":
+            hot: Step = ("plant", f"{asked[2]}.temperature", 130.0, 192)
+            then = ("ask", "alice", asked[2], "Trim", ["by", 20.0], "", "execute")
+            return [asked, *_amid(random, [_vote(random), _vote(random), hot, then])]
+        case "act-undo":
+            return [asked, *_amid(random, [_confirm(random)])]
+    return [asked]
+
+
+def _amid(random: Random, steps: list[Step]) -> Iterator[Step]:
+    """These steps, with others between them now and then."""
+    for each in steps:
+        while random.random() < 0.25:
+            yield random.choice((_plant, _mend, _wait, _until, _process, _policy, _trap))(random)
+        yield each
+
+
+def _one(draw: Callable[[Random], Step]) -> Callable[[Random], list[Step]]:
+    return lambda random: [draw(random)]
+
+
 _DRAWS: Final[tuple[tuple[int, Callable[[Random], Step]], ...]] = (
-    (200, _ask),
-    (90, _confirm),
-    (150, _vote),
-    (90, _act),
+    (30, _confirm),
+    (60, _vote),
     (45, _plant),
     (60, _mend),
     (25, _feed),
@@ -240,10 +273,15 @@ _DRAWS: Final[tuple[tuple[int, Callable[[Random], Step]], ...]] = (
 )
 
 
+_LONGER: Final = ((170, _with_what_follows), (70, _asked_act))
+
+
 def drawn(seed: int, length: int) -> list[Step]:
     """The steps of an episode. It begins with a policy and both executors up."""
     random = Random(seed)
-    weights, draws = zip(*_DRAWS, strict=True)
-    first: list[Step] = [("policy", "base", ""), *(("host_start", source) for source in SOURCES)]
-    chosen = random.choices(draws, weights, k=length - len(first))
-    return [*first, *(draw(random) for draw in chosen)]
+    weights = [weight for weight, _draw in (*_LONGER, *_DRAWS)]
+    draws = [*(draw for _weight, draw in _LONGER), *(_one(draw) for _weight, draw in _DRAWS)]
+    steps: list[Step] = [("policy", "base", ""), *(("host_start", source) for source in SOURCES)]
+    while len(steps) < length:
+        steps += random.choices(draws, weights)[0](random)
+    return steps[:length]

@@ -54,7 +54,7 @@ class Permitted:
     is_withdrawn: bool = False
     is_expired: bool = False
     claimed_by: str = ""
-    claimed_under: str = ""
+    claimed_upon: Standing | None = None
     audited: bool = False
     final: str = ""
     gate_knows_claim: bool = False

@@ -18,7 +18,7 @@ from plantops.events.commands import (
 from plantops.events.governance import BypassGranted, LockSet
 from soak import clients
 from soak.doing import SAFE_OF
-from soak.picking import newest, pick
+from soak.picking import newest, pick, waiting
 from soak.world import World
 
 
@@ -40,7 +40,8 @@ async def ask(  # noqa: PLR0917 - the values of a step
 
 async def confirm(world: World, which: int, person: str, flaw: str) -> None:
     """Confirm a simulation that waits: as who asked for it, unless `person` says another."""
-    found: CommandSimulated | None = pick(newest(world, CommandSimulated), which)
+    told = [each for each in waiting(world, CommandSimulated, which) if each.next == "confirm" or which]
+    found: CommandSimulated | None = pick(told, which)
     if found is None:
         return
     decision = found.decision
@@ -62,7 +63,7 @@ async def confirm(world: World, which: int, person: str, flaw: str) -> None:
 
 
 async def vote(world: World, which: int, person: str, verdict: str, flaw: str) -> None:
-    found = newest(world, ApprovalRequested)
+    found = waiting(world, ApprovalRequested, which)
     wanted: ApprovalRequested | None = pick(found, which)
     if wanted is None:
         return

@@ -13,6 +13,12 @@ def newest(world: World, *kinds: type[Event]) -> list[Any]:
     return [event for kind in kinds for event in reversed(world.told[kind][-12:])]
 
 
+def waiting(world: World, kind: type[Event], which: int) -> list[Any]:
+    """Those of a kind whose command has not ended; for every seventh pick also those that have."""
+    found = newest(world, kind)
+    return found if which % 7 == 6 else [each for each in found if each.command not in world.ended]
+
+
 def pick(found: list[Any], which: int) -> Any:
     """One of them, or None."""
     return found[which % len(found)] if found else None

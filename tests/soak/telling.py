@@ -12,6 +12,7 @@ from plantops.events.commands import (
     ApprovalRequested,
     CommandCancelled,
     CommandClaimed,
+    CommandDenied,
     CommandExecuted,
     CommandExpired,
     CommandFailed,
@@ -23,6 +24,7 @@ from plantops.events.commands import (
     SimulationOrdered,
 )
 from plantops.events.governance import (
+    ActDone,
     ApprovalEscalated,
     BypassEnded,
     BypassGranted,
@@ -51,6 +53,7 @@ FINALS: Final[dict[type[Event], str]] = {
     CommandFailed: "failed",
     OutcomeUnknown: "unknown",
 }
+ENDED: Final = (CommandDenied, CommandCancelled, CommandExpired, CommandPermitted, SafePermitted, ActDone)
 
 
 def stored(world: World, message: Stored) -> None:
@@ -118,6 +121,10 @@ def gate_said(world: World, event: Event, cause: Recorded) -> None:
     """The gate's answer is stored."""
     model, at = world.model, cause.at
     rules: list[str] = []
+    if isinstance(event, ENDED):
+        world.ended.add(event.command)
+    if isinstance(event, CommandPermitted) and event.confirms:
+        world.ended.add(event.confirms)
     match event:
         case CommandSimulated():
             model.simulated(event.command, event.result, at)
@@ -211,7 +218,7 @@ def claimed(world: World, host: HostRun, command: str) -> None:
     """An executor heard that its claim is stored."""
     permit = world.model.permits.get(command)
     if permit is not None:
-        permit.claimed_under = host.follower.digest
+        permit.claimed_upon = host.follower.standing
 
 
 def audited(world: World, kind: str, command: str) -> None:

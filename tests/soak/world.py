@@ -79,6 +79,7 @@ class World:
         self.old_gates: list[GateRun] = []
         self.last_snapshot = self.gate.snapshot
         self.sent: dict[str, tuple[str, str, dict[str, Scalar]]] = {}
+        self.ended: set[str] = set()
         self.last_key: dict[str, str] = {}
         self.stops_owed: list[str] = []
         self.told: defaultdict[type[Event], list[Event]] = defaultdict(list)
