@@ -85,13 +85,15 @@ async def test_nothing_but_a_stop_is_done_again_though_its_permit_stands(tmp_pat
     rig = await Rig(tmp_path, ground=ground, plant=device(), owner="first").up()
     rig.device.may_write.clear()
     order = ground.order("SetSpeed", {"RPM": 1200.0})
-    await ground.say(changed(order, not_after=ground.now() + timedelta(seconds=600)))
+    await ground.say(order)
     await calm()
     assert len(ground.told(CommandClaimed)) == 1
     await rig.crash()
     rig.device.may_write.set()
+    await ground.say(order)  # as if it came again at once
     again = Rig(tmp_path, ground=ground, plant=rig.device, owner="second")
     assert isinstance(await only(again), OutcomeUnknown)
+    assert ground.now() < order.permit.not_after
     await ground.clock.advance(60.0)
     assert rig.device.written == []
     await again.stop()
