@@ -140,7 +140,7 @@ async def demo_site() -> AsyncIterator[Demo]:
 async def _started(site: Site, supervisor: Process, log: Path) -> Running:
     while True:
         running = read_running(site.folder)
-        if running is not None and len(running.processes) == len(site.settings.groups):
+        if running is not None and len(running.processes) >= len(site.settings.groups):
             return running
         if supervisor.returncode is not None:
             raise BrokerUnavailable(f"`plantops up` ended:\n{_logs(site, log)}")

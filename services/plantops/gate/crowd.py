@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from plantops.events.base import CommandId
 from plantops.runtime.errors import Refused
 
-MAX_UNDECIDED = 128
+MAX_UNDECIDED = 32
 # Of everybody together: a stop is folded behind what was stored before it.
-MAX_ALL = 256
+MAX_ALL = 64
 MAX_REFUSALS = 60
 SPAN = timedelta(minutes=1)
 

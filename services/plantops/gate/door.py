@@ -34,7 +34,7 @@ from plantops.flow.bus import Bus
 from plantops.flow.signing import Signer
 from plantops.gate.caller import Caller, caller_of
 from plantops.gate.crowd import Crowd, Quota
-from plantops.gate.line import Line
+from plantops.gate.line import Line, Overrun
 from plantops.gate.needed import tags_needed
 from plantops.gate.state import Asked, GateState
 from plantops.ledger import dsse
@@ -79,7 +79,7 @@ class Door:
 
     `state` is the gate's own; the door reads it to know what was asked before, and never changes it. `owns`
     raises Fenced when another gate is at work: then nothing is stored and nothing answered. `is_heard_twice`
-    says which operations have another door that tells the audit what is refused.
+    says which operations have another door, whose no counts: this one says yes to them or nothing.
     """
 
     site: SiteName
@@ -106,7 +106,7 @@ class Door:
         return await self._answer(message, self._take_intent)
 
     async def approval(self, message: Message) -> bytes | None:
-        """Answers `ApprovalTaken`, or a problem that says why the approval was not taken; None when replaced."""
+        """Answers `ApprovalTaken`, or a problem that says why it was not taken; None when replaced."""
         return await self._answer(message, self._take_approval)
 
     async def _answer(
@@ -118,14 +118,20 @@ class Door:
             async with self._line.turn(login):
                 keyring = self._keyring()  # it may be a newer one by now
                 return await take(_bounded(message), caller_of(message, keyring), keyring)
+        except Overrun:
+            return None
         except Fenced as replaced:
             log.info("door.closed", subject=message.subject, reason=replaced.message)
             return None
         except BrokerError as error:
+            if self._leaves_no_to_another(message.subject):
+                return None
             return problem(
                 "unavailable", f"{error}; whether it was taken is not known: try again with the same key"
             )
         except (Refused, TrustError, *UNREADABLE) as error:
+            if self._leaves_no_to_another(message.subject):
+                return None
             return await self._turn_away(login, message.subject, error)
 
     async def _turn_away(self, login: str, subject: str, error: Exception) -> bytes:
@@ -136,7 +142,7 @@ class Door:
                 reason = "not_trusted"
             case _:
                 reason = "malformed"
-        left_out = None if self._is_told(subject) else self._quota.take(login, self.now())
+        left_out = self._quota.take(login, self.now())
         if left_out is None:
             return problem(reason, str(error))
         log.info("door.refused", login=login, subject=subject, reason=reason, left_out=left_out)
@@ -147,7 +153,8 @@ class Door:
             log.warning("door.refusal_not_audited", login=login, subject=subject, cause=str(away))
         return problem(reason, str(error))
 
-    def _is_told(self, subject: str) -> bool:
+    def _leaves_no_to_another(self, subject: str) -> bool:
+        """Here a stop may find a crowd, there it does not."""
         return self.is_heard_twice(*subject.split(".")[-2:])
 
     def _keyring(self) -> Keyring:

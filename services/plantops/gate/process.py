@@ -36,7 +36,7 @@ from plantops.runtime.errors import Fenced
 
 NAME = "gate"
 # A stop waits for the batch that is folded when it comes: keep that short.
-FETCH_LIMIT = 64
+FETCH_LIMIT = 32
 
 
 def gate_spec(site: str) -> ProcessSpec:
@@ -109,9 +109,11 @@ class GateAtWork:
             context.in_force,
             site=context.site,
             fetch_limit=FETCH_LIMIT,
+            ahead=2 * FETCH_LIMIT,
         )
         lane = self._door(stops)
-        self._lane = StopLane(context.site, stops, lane.intent, self._safe, self._shell.token)
+        # Not the group of the common door, or only one of the two would hear a stop.
+        self._lane = StopLane(context.site, stops, lane.intent, self._safe, f"{self._shell.token}-stops")
         self._common = self._door(crowd)
         self._common.is_heard_twice = self._lane.serves
         self._serving: list[Subscription] = []

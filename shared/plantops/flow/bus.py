@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from plantops.events.envelope import Message
 
@@ -39,6 +39,9 @@ class StreamState:
     first: int
     last: int
 
+
+MOST: Final = 1000
+"""How many messages a reader that asks ahead may have on their way."""
 
 Handler: TypeAlias = Callable[[Message], Awaitable[bytes | None]]
 """Answers a request, or leaves that to another one (None). The request's headers carry `Nats-Request-Info`
@@ -139,11 +142,13 @@ class Bus(Protocol):
         """Raises: BrokerUnavailable, StreamMissing."""
         ...
 
-    async def reader(self, stream: str, consumer: str, *, ahead: bool = False) -> Reader:
+    async def reader(self, stream: str, consumer: str, *, ahead: bool = False, most: int = MOST) -> Reader:
         """Bind to a consumer that the provisioner made. Raises: StreamMissing.
 
         `ahead`: messages are asked for before they are fetched, which is faster; for fold consumers whose
-        reader keeps its own position, since what was delivered ahead is lost with the process.
+        reader keeps its own position, since what was delivered ahead is lost with the process. At most
+        `most` are on their way; below the usual number they are asked for again every two seconds, so that a
+        process that hangs does not hold up the one that takes over.
         """
         ...
 

@@ -20,16 +20,19 @@ _QUIET_SECONDS: Final = 5.0
 
 
 class Inlet:
-    """`key` names it in position vectors: the stream, and the consumer's own name where it has one."""
+    """`key` names it in position vectors: the stream, and the consumer's own name where it has one.
 
-    def __init__(self, process: str, reads: Reads, *, ahead: bool = False) -> None:
+    `ahead` and `most` as in `Bus.reader`; a number alone means ahead.
+    """
+
+    def __init__(self, process: str, reads: Reads, *, ahead: bool = False, most: int = 0) -> None:
         self.reads: Final = reads
         self.key: Final = f"{reads.stream}/{reads.name}" if reads.name else reads.stream
         self.position = 0
         self.clock_ns = 0
         self.is_adrift = False  # something delivered was lost: rewind before the next fetch
         self._consumer = consumer_name(process, reads)
-        self._ahead = ahead
+        self._ahead, self._most = ahead, most
         self._reader: Reader | None = None
         self._expected = 1
         self._moved_at = 0.0
@@ -37,7 +40,11 @@ class Inlet:
 
     async def open(self, bus: Bus) -> None:
         """Bind and go to the position. Raises: StreamMissing, BrokerUnavailable."""
-        self._reader = await bus.reader(self.reads.stream, self._consumer, ahead=self._ahead)
+        stream, consumer = self.reads.stream, self._consumer
+        if self._most:
+            self._reader = await bus.reader(stream, consumer, ahead=True, most=self._most)
+        else:
+            self._reader = await bus.reader(stream, consumer, ahead=self._ahead)
         await self.rewind()
 
     async def rewind(self) -> None:

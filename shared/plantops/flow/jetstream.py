@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 
 from plantops.events.envelope import Message
 from plantops.flow import wire
-from plantops.flow.bus import Handler, Stored, StreamState
+from plantops.flow.bus import MOST, Handler, Stored, StreamState
 from plantops.flow.connection import TRY_SECONDS, Connection, OnFatal
 from plantops.flow.jetstream_ahead import JetStreamAheadReader
 from plantops.flow.jetstream_reader import JetStreamReader, JetStreamSubscription
@@ -192,16 +192,15 @@ class JetStreamBus:
         return wire.stream_state(await self._api(f"STREAM.INFO.{stream}", b"", stream), stream)
 
     async def reader(
-        self, stream: str, consumer: str, *, ahead: bool = False
+        self, stream: str, consumer: str, *, ahead: bool = False, most: int = MOST
     ) -> JetStreamReader | JetStreamAheadReader:
         await self.state(stream)
-        reader = (JetStreamAheadReader if ahead else JetStreamReader)(
-            self._connection.client,
-            stream,
-            consumer,
-            check=self._connection.check,
-            reset=self._reset_consumer,
-        )
+        client, check, reset = self._connection.client, self._connection.check, self._reset_consumer
+        reader: JetStreamReader | JetStreamAheadReader
+        if ahead:
+            reader = JetStreamAheadReader(client, stream, consumer, check=check, reset=reset, most=most)
+        else:
+            reader = JetStreamReader(client, stream, consumer, check=check, reset=reset)
         await reader.bind()
         return reader
 

@@ -17,14 +17,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
-from plantops.flow.bus import Stored
+from plantops.flow.bus import MOST, Stored
 from plantops.flow.jetstream_pull import PullReader, stored_of
 
-AHEAD: Final = 1000
 # What may wait in memory: the client drops what is beyond, and the missing deliveries show as a jump.
 _PENDING_BYTES: Final = 512 * 1024 * 1024
 # A request that nobody fulfils ends on the server by itself.
 _EXPIRES_NS: Final = 30_000_000_000
+_SOON_NS: Final = 2_000_000_000
 _STATUS: Final = "Status"
 _NOBODY: Final = "503"
 
@@ -40,8 +40,11 @@ class JetStreamAheadReader(PullReader):
         *,
         check: Callable[[], None],
         reset: Callable[[str, str, int], Awaitable[None]],
+        most: int = MOST,
     ) -> None:
         super().__init__(client, stream, consumer, check=check, reset=reset)
+        self._most = most
+        self._expires_ns = _EXPIRES_NS if most >= MOST else _SOON_NS
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._subscription: NatsSubscription | None = None
         self._inbox = ""
@@ -86,14 +89,14 @@ class JetStreamAheadReader(PullReader):
 
     async def _ask(self) -> None:
         """Ask for more when at most half of it is on its way or here."""
-        room = AHEAD - sum(self._owed.values()) - len(self._arrived)
-        if room * 2 < AHEAD:
+        room = self._most - sum(self._owed.values()) - len(self._arrived)
+        if room * 2 < self._most:
             return
         self._requests += 1
         reply = f"{self._inbox}.{self._requests}"
         self._owed[reply] = room
         self._is_nobody = False
-        request = msgspec.json.encode({"batch": room, "expires": _EXPIRES_NS})
+        request = msgspec.json.encode({"batch": room, "expires": self._expires_ns})
         try:
             await self._client.publish(self._next, request, reply)
         except nats.errors.Error as error:

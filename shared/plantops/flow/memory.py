@@ -321,7 +321,7 @@ class MemoryBus:
         await self.ready()
         return self.broker.stream(stream).state()
 
-    async def reader(self, stream: str, consumer: str, *, ahead: bool = False) -> MemoryReader:
+    async def reader(self, stream: str, consumer: str, *, ahead: bool = False, most: int = 0) -> MemoryReader:
         await self.ready()
         self.broker.stream(stream)
         return MemoryReader(self, stream, consumer)
