@@ -98,6 +98,11 @@ def test_the_audit_verifies_and_exports(demo: RunningSite, tmp_path: Path) -> No
     assert told(demo, "audit", "verify")["size"] > 0
     assert told(demo, "audit", "export", str(tmp_path / "export"))["size"] > 0
     assert told(demo, "audit", "verify", "--export", str(tmp_path / "export"))["findings"] == []
+    (witness,) = told(demo, "audit", "keys")["witnesses"]
+    assert told(demo, "audit", "verify", "--witness", witness)["findings"] == []
+    assert told(demo, "audit", "archive", str(tmp_path / "archive"))["findings"] == []
+    (proved,) = told(demo, "audit", "prove", "0", "-o", str(tmp_path / "first.tlog-proof"))
+    assert proved["index"] == 0
 
 
 def test_a_second_up_is_told_that_one_runs(demo: RunningSite) -> None:
