@@ -79,17 +79,18 @@ def test_every_event_type_is_described() -> None:
 
 def test_documents_name_only_commands_that_exist() -> None:
     known = {tuple(words.split()[1:]) for words, _command in commands()}
+    longest = max(map(len, known))
     named = {
-        (path, *line.split()[:2])
+        (path, tuple(line.split()[:longest]))
         for path in committed()
         if path.suffix == ".md"
         for line in re.findall(r"(?:`|^ *)plantops ([a-z][^`\n]*)", text_of(path), re.MULTILINE)
     }
-    groups = {words[0] for words in known if len(words) > 1}
+    groups = {words[:length] for words in known for length in range(1, len(words))}
     unknown = {
-        each
-        for each in named
-        if each[1:] not in known and each[1:2] not in known and not (each[1] in groups and len(each) == 2)
+        (path, words)
+        for path, words in named
+        if words not in groups and not any(words[:length] in known for length in range(1, longest + 1))
     }
     assert unknown == set()
 
