@@ -28,6 +28,21 @@ def test_keeps_what_is_open_however_old() -> None:
     assert waiting in story.state.asked
 
 
+def test_drops_a_permit_that_nobody_took_long_ago() -> None:
+    story = Story()
+    first = story.simulated()
+    command = story.ask("SetSpeed", {"RPM": 1200.0}, confirms=first)
+    story.wait(20)
+    story.fire(command, "execution")
+    story.wait(REMEMBER.total_seconds() - 60)
+    story.ask("SetSpeed", {"RPM": 2.0}, actor="nobody")
+    assert command in story.state.asked
+    story.wait(3600)
+    story.ask("SetSpeed", {"RPM": 2.0}, actor="nobody")
+    assert command not in story.state.asked
+    assert story.gate.dump(story.gate.load(story.gate.dump(story.state))) == story.gate.dump(story.state)
+
+
 def test_a_snapshot_leaves_out_what_is_over_behind_something_open() -> None:
     story = Story()
     waiting = story.waiting().command

@@ -33,12 +33,22 @@ def is_forgotten(state: GateState, command: CommandId, asked: Asked, newest: dat
     """
     view = View(state)
     last = max(asked.at, view.deed(command).ended or asked.at)
-    if newest - last <= REMEMBER or not view.is_over(command) or view.is_unreconciled(command):
+    if newest - last <= REMEMBER or view.is_unreconciled(command):
+        return False
+    if not (view.is_over(command) or _was_never_taken(view, command, newest)):
         return False
     fallback = command_id(FALLBACK, command)
     if fallback in state.fallbacks and not view.is_over(fallback):
         return False
     return command not in state.locks and command not in state.bypasses
+
+
+def _was_never_taken(view: View, command: CommandId, newest: datetime) -> bool:
+    """A permit that the gate ended and that nobody claimed, so long ago that no claim can be on its way."""
+    course = view.course(command)
+    if course.phase not in ("cancelled", "expired") or course.permit is None or view.deed(command).claimed:
+        return False
+    return newest - course.permit.not_after > REMEMBER
 
 
 def _forget(state: GateState, newest: datetime) -> None:
