@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
-
 from plantops.events.commands import CommandClaimed, CommandExecuted, OutcomeUnknown
 from support.host_ground import RUN, SETPOINT, Ground
 from support.host_orders import FINALS, changed, only
@@ -68,12 +66,11 @@ async def test_a_stop_whose_permit_has_run_out_is_not_done_again_and_is_unknown(
     await again.stop()
 
 
-@pytest.mark.parametrize("seconds", [8.0])
 async def test_a_stop_that_cannot_be_done_again_in_time_is_unknown_and_not_called_unwritten(
-    tmp_path: Path, seconds: float
+    tmp_path: Path,
 ) -> None:
     ground = Ground()
-    rig = await crashed_stop(tmp_path, ground, seconds=seconds)
+    rig = await crashed_stop(tmp_path, ground)
     rig.device.is_away = True
     again = Rig(tmp_path, ground=ground, plant=rig.device, owner="second")
     assert isinstance(await only(again), OutcomeUnknown)
