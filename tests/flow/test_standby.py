@@ -11,6 +11,7 @@ import pytest
 
 from plantops.flow.bus import Bus
 from plantops.flow.standby import take_turns
+from plantops.runtime.cancelling import heed_cancel
 from plantops.runtime.errors import BrokerUnavailable, Fenced, IntegrityError
 from support.nats import until
 from support.stages import Stage, stage
@@ -29,6 +30,7 @@ class Post:
 
     def start(self, name: str, bus: Bus) -> None:
         async def work() -> None:
+            heed_cancel()  # as every reader does
             self.turns.append(name)
             self.at_work.append(name)
             self.gone[name] = asyncio.get_running_loop().create_future()
