@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -28,7 +29,7 @@ from plantops.events.subjects import policy as policy_subject
 from plantops.ledger import dsse
 from plantops.ledger.keys import SigningKey
 from plantops.policy.document import POLICY_TYPE, ArgumentLimit, OperationRule, Policy
-from plantops.policy.highwater import FILE_NAME, HighWater
+from plantops.policy.highwater import FILE_NAME, HighWater, Mark
 from support.site import RunningSite, ask, running, until
 
 POSITION = "valve-001.SetPosition"
@@ -107,9 +108,12 @@ async def test_commands_follow_a_new_revision_and_never_an_old_one_again(demo: R
     assert demo.running.processes == pids
     newest = verify_envelope(folder, read_envelope(folder))
     for process in ("gate", "adapter-plc1", "adapter-opc1"):
-        mark = HighWater.load(folder.state(process) / FILE_NAME).mark
-        assert mark is not None, process
-        assert (mark.revision, mark.digest) == (newest.policy.revision, newest.digest), process
+        path = folder.state(process) / FILE_NAME
+
+        async def mark(path: Path = path) -> Mark | None:
+            return HighWater.load(path).mark
+
+        await until(mark, lambda at: at is not None and at.digest == newest.digest, f"{path} follows")
 
 
 def rotate(site: RunningSite) -> SigningKey:
