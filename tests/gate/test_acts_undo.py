@@ -40,6 +40,8 @@ def test_an_undo_is_permitted_with_the_recorded_writes() -> None:
     moved = story.positioned(40.0, before=10.0)
     assert is_undoable(story, moved)
     undo(story, f"c{story.state.asked[moved].sequence}", asset=VALVE)
+    story.denied("undo: a signed undo names the command by its identity")
+    undo(story, moved, asset=VALVE)
     permit = story.only(CommandPermitted).permit
     assert (permit.undoes, permit.operation, permit.arguments) == (moved, "SetPosition", {"PERCENT": 10.0})
     assert [(write.tag, write.value) for write in permit.writes] == [(POSITION, 10.0)]

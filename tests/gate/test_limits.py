@@ -13,8 +13,8 @@ from plantops.events.base import CommandId, Scalar
 from plantops.events.circumstances import LimitUse
 from plantops.events.commands import CommandDenied, CommandPermitted, SafePermitted
 from plantops.gate import limits
-from plantops.gate.limits import LONGEST, uses_of
-from plantops.policy.document import Limit, Policy
+from plantops.gate.limits import uses_of
+from plantops.policy.document import LIMIT_WINDOW, Limit, Policy
 from support.gate_samples import POLICY, VALVE, Story, after, seen, well
 
 
@@ -202,14 +202,6 @@ def test_a_step_that_cannot_be_seen_denies(stands: Scalar | None, quality: int) 
     assert not permitted(story, move(story, 40.0, stands, quality))
 
 
-def test_a_window_longer_than_what_is_kept_denies() -> None:
-    story = story_with(calls=100, window_seconds=LONGEST.total_seconds() + 1)
-    assert not permitted(story, mark(story))
-    assert "not known" in story.one(CommandDenied).reason
-    story = story_with(calls=1, window_seconds=LONGEST.total_seconds())
-    assert permitted(story, mark(story))
-
-
 def test_at_the_cap_what_is_forgotten_denies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_USES", 3)
     story = story_with(calls=100)
@@ -226,7 +218,7 @@ def test_memory_is_bounded_by_the_longest_window() -> None:
     mark(story)
     first = story.own[-1].fact
     assert isinstance(first, CommandPermitted)
-    late = msgspec.structs.replace(first.decision, now=story.now + LONGEST + timedelta(seconds=1))
+    late = msgspec.structs.replace(first.decision, now=story.now + LIMIT_WINDOW + timedelta(seconds=1))
     second = msgspec.structs.replace(first, command=CommandId("other"), decision=late)
     limits.record_permit(story.state, story.gate.plant, second)
     assert list(story.state.uses) == ["other"]

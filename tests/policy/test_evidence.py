@@ -119,7 +119,17 @@ FORGED: dict[str, tuple[Forge, str]] = {
     "only a simulation": (lambda: _of(confirmed(mode="simulate")), "simulation only"),
     "no confirmation": (lambda: _of(intent(SET_SPEED, {"RPM": 1200.0})), "confirming a simulation"),
     "a confirmation of nothing seen": (lambda: _of(confirmed(simulation=Digest(""))), "confirming"),
-    "an undo of something else": (lambda: _of(confirmed(), undoes=CommandId("9" * 24)), "asks for no undo"),
+    "an undo of something else": (
+        lambda: _of(confirmed(), undoes=CommandId("9" * 24)),
+        "does not ask to undo",
+    ),
+    "an undo of another command": (
+        lambda: _of(
+            confirmed(operation=OperationName("act-undo"), arguments={"command": "1" * 24}),
+            undoes=CommandId("9" * 24),
+        ),
+        "does not ask to undo",
+    ),
     "an agent's confirmation": (
         lambda: _of(confirmed(actor=PrincipalName("agent")), "agent"),
         "confirmed by no agent",

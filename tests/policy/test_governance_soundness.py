@@ -84,6 +84,7 @@ UNSOUND = [
     (limit(applies=("pump.act-fly",)), "no act"),
     (limit(window_seconds=0.0), "window_seconds"),
     (limit(window_seconds=math.inf), "window_seconds"),
+    (limit(window_seconds=32 * 86_400.0), "window_seconds"),
     (limit(calls=None), "bounds nothing"),
     (limit(calls=-1), "calls -1"),
     (limit(concurrent=-1), "concurrent -1"),

@@ -23,10 +23,9 @@ from plantops.model.check import is_of_type
 from plantops.model.load import Plant
 from plantops.policy import rights
 from plantops.policy.arguments import change_targets, is_writable_down
-from plantops.policy.document import Limit, Policy
+from plantops.policy.document import LIMIT_WINDOW, Limit, Policy
 from plantops.policy.needs import limits_on
 
-LONGEST: Final = timedelta(days=31)
 MAX_USES: Final = 20_000
 
 
@@ -62,7 +61,7 @@ def _use(state: GateState, scope: _Scope, limit: Limit, now: datetime) -> LimitU
     if limit.calls is None and not limit.drift:
         return LimitUse(limit=limit.id, concurrent=concurrent)
     window = timedelta(seconds=limit.window_seconds)
-    if window > LONGEST or (state.uses_from is not None and state.uses_from > now - window):
+    if state.uses_from is not None and state.uses_from > now - window:
         return None
     counted = [use for use in _counted(state, now - window) if scope.holds(limit, *_place(use))]
     drift: dict[str, float] = {}
@@ -125,7 +124,7 @@ def record_permit(state: GateState, plant: Plant, event: CommandPermitted) -> No
     )
     while state.uses:
         oldest = next(iter(state.uses.values()))
-        if len(state.uses) <= MAX_USES and oldest.at >= decision.now - LONGEST:
+        if len(state.uses) <= MAX_USES and oldest.at >= decision.now - LIMIT_WINDOW:
             return
         del state.uses[oldest.command]
         state.uses_from = max(oldest.at, state.uses_from or oldest.at)

@@ -45,6 +45,9 @@ def meant(plant: Plant, state: GateState, command: CommandId, asked: Asked) -> A
     if not is_undo(asked):
         return asked
     target = target_of(state, asked.intent)
+    if asked.signer and asked.intent.arguments.get("command") != target:
+        # The executor holds the signature against the command, and knows no handles.
+        raise Refused(f"a signed undo names the command by its identity, {target}", reason="undo")
     if reason := why_not(plant.digest, state, target, asset=asked.intent.asset, command=command):
         raise Refused(reason, reason="undo")
     before = View(state).asked(target)

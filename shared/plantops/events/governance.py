@@ -142,8 +142,8 @@ class CommandReconciled(Event, frozen=True, tag="command.reconciled"):
 class FallbackOrdered(Event, frozen=True, tag="command.fallback_ordered"):
     """A command ended half-way, and the policy names what the asset falls back to.
 
-    `command` is a new command in the safe direction, in the name of who asked for `cause`; its permit
-    follows at once.
+    `command` is a new command in the safe direction, in the name of who asked for `cause`; its permit,
+    or its denial, follows at once.
     """
 
     site: SiteName

@@ -7,7 +7,7 @@ host, never by the plant. It says who counts, what each may ask, and what must b
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -18,6 +18,8 @@ from plantops.events.command_parts import Risk
 POLICY_TYPE = "application/vnd.plantops.policy.v1+json"
 ROOT_TYPE = "application/vnd.plantops.root.v1+json"
 SCHEMA = "plantops.policy/1"
+LIMIT_WINDOW = timedelta(days=31)
+"""The longest window of a limit: what was permitted before that is not remembered."""
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

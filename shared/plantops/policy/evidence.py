@@ -63,7 +63,8 @@ def _intent_problem(permit: Permit, intent: Intent, late: datetime) -> str:
     if intent.expires_at is None or intent.expires_at < late:
         return "the signed intent has run out"
     if permit.undoes:
-        return "" if intent.operation == UNDO else "the signed intent asks for no undo"
+        is_meant = intent.operation == UNDO and intent.arguments.get("command") == permit.undoes
+        return "" if is_meant else "the signed intent does not ask to undo this command, by its identity"
     stated = (intent.operation, encode_json(intent.arguments))
     if stated != (permit.operation, encode_json(permit.arguments)):
         return "the signed intent asks for another operation or other arguments"

@@ -10,7 +10,7 @@ from typing import Final
 from plantops.events.base import is_token
 from plantops.ledger.keys import VerifyKey
 from plantops.policy.acts import ACTS, is_act
-from plantops.policy.document import Limit, Policy, Vector
+from plantops.policy.document import LIMIT_WINDOW, Limit, Policy, Vector
 from plantops.policy.rights import is_pattern
 from plantops.runtime.errors import SettingsError
 
@@ -56,8 +56,8 @@ def _limit(limit: Limit) -> Iterator[str]:
     for pattern in limit.applies:
         if problem := pattern_problem(pattern):
             yield f"applies to {problem}"
-    if not 0 < limit.window_seconds <= MAX_SECONDS:
-        yield f"has window_seconds {limit.window_seconds}: give a positive number, at most a year"
+    if not 0 < limit.window_seconds <= LIMIT_WINDOW.total_seconds():
+        yield f"has window_seconds {limit.window_seconds}: give a positive number, at most 31 days"
     if limit.calls is None and limit.concurrent is None and not limit.drift:
         yield "bounds nothing: give calls, concurrent or drift"
     for name, bound in (("calls", limit.calls), ("concurrent", limit.concurrent)):
