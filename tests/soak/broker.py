@@ -155,7 +155,7 @@ class HookedBus(MemoryBus):
         parts = subject.split(".")
         if parts[0] == "cmd" and parts[2:4] == [_WILD, self.identity]:
             self.on_said(parts[4])
-        await self._point("look")
+        await self._point("generation" if "generation_raised" in parts else "look")
         return await super().last(stream, subject)
 
     async def publish(

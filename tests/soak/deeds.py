@@ -95,6 +95,8 @@ def _of_moment(memory: Memory, permit: Permitted, deed: Deed, standing: Standing
         yield "policy: claimed under another one than it was permitted under"
     if not doing.are_in_range(ask, profile):
         yield "arguments: out of what the policy of now allows"
+    if any((deed.at - seen.at).total_seconds() > doing.WAIT for seen in deed.look.values()):
+        yield f"look: what was read is more than {doing.WAIT} s old"
     yield from doing.conditions(ask, deed.look, profile, memory.bypassed(ask.asset, deed.at, profile))
     if permit.is_withdrawn:
         yield "withdrawn: the gate had taken it back"

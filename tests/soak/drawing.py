@@ -14,6 +14,8 @@ OPERATIONS: Final = ("Trim", "Trim", "SetSpeed", "SetSpeed", "Start", "Reset", "
 POINTS: Final = (
     "fetch",
     "look",
+    "generation",
+    "generation",
     "claimed-",
     "claimed+",
     "audit-",

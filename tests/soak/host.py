@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # Only the harness's clock counts; a real one that runs out would make runs differ.
 _NEVER = 1e6
+TIMEOUT = 3.0
+"""What an answer to a read may take, in seconds of the harness's clock."""
 
 
 class HostRun:
@@ -240,8 +242,9 @@ class HandConnection:
         return
 
     async def read(self, tags: Sequence[int]) -> list[Sample]:
-        await self._host.point("read-")
         world = self._host.world
+        asked_at = world.clock.monotonic()
+        await self._host.point("read-")
         if world.is_away(self._host.source):
             raise DeviceUnavailable("the device is away")
         samples = [self.sample(tag) for tag in tags]
@@ -249,6 +252,8 @@ class HandConnection:
             assert sample is not None
             self._host.look()[self._names[tag]] = Seen(sample.value, sample.quality, 0.0, world.now)
         await self._host.point("read+")
+        if world.clock.monotonic() - asked_at > TIMEOUT:
+            raise DeviceUnavailable("no answer to a read in time")
         return [sample for sample in samples if sample is not None]
 
     def encode(self, tag: int, value: Scalar) -> str:

@@ -9,7 +9,7 @@ from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.clock import Clock
 from plantops.adapters.host.compensation import take_back
 from plantops.adapters.host.course import Course, Final, ending
-from plantops.adapters.host.execution import first_reason, observed
+from plantops.adapters.host.execution import first_reason, observed, outdated
 from plantops.adapters.host.hands import Hands
 from plantops.adapters.host.invoking import Invocations
 from plantops.adapters.host.lanes import Lane
@@ -99,6 +99,7 @@ class Deeds:
             return replace(course, stopped=f"the inputs cannot be read: {error}")
         now = standing.now()
         decision = self._rules.judge(permit, Observation(at=now, inputs=inputs), now)
+        judged_at = self._clock.monotonic()
         course = replace(course, decision=decision)
         if not decision.allowed:
             return replace(course, stopped=first_reason(decision))
@@ -111,7 +112,9 @@ class Deeds:
             write,
             before,
             standing=standing,
-            void=standing.void,
+            void=lambda: (
+                standing.void() or outdated(decision, self._rules, self._clock.monotonic() - judged_at)
+            ),
             lane=Lane.COMMAND,
             started=started,
         )

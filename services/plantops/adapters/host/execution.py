@@ -126,6 +126,21 @@ def aged(one: ObservedInput, seconds: float) -> ObservedInput:
     return msgspec.structs.replace(one, age_seconds=one.age_seconds + seconds)
 
 
+# A write may wait for its turn at the device while the plant goes on: what was read is that old at most then.
+MAX_WAIT_SECONDS = 5.0
+
+
+def outdated(decision: Decision, rules: Rules, waited_seconds: float) -> str:
+    """Why a judgement carries no write any more, asked with the device in hand; empty when it does."""
+    if decision.policy != rules.policy:
+        return "another policy came into force since it was judged"
+    if not waited_seconds <= MAX_WAIT_SECONDS:
+        return (
+            f"it was judged {waited_seconds:.1f} s ago, at most {MAX_WAIT_SECONDS:g} s may pass to the write"
+        )
+    return ""
+
+
 def first_reason(decision: Decision) -> str:
     """The first rule that did not hold, in words."""
     failed = next((finding for finding in decision.findings if finding.verdict != "true"), None)

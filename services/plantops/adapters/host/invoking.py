@@ -8,7 +8,7 @@ from plantops.adapters.contract import Invoked
 from plantops.adapters.host.away import AWAY
 from plantops.adapters.host.clock import Clock
 from plantops.adapters.host.course import Final
-from plantops.adapters.host.execution import first_reason
+from plantops.adapters.host.execution import first_reason, outdated
 from plantops.adapters.host.hands import LOOK_AGAIN_SECONDS, Hands
 from plantops.adapters.host.lanes import Lane, NotSent
 from plantops.adapters.host.ports import Rules
@@ -41,11 +41,17 @@ class Invocations:
             return _failed(permit, f"the inputs cannot be read: {error}")
         now = standing.now()
         decision = self._rules.judge(permit, Observation(at=now, inputs=inputs), now)
+        judged_at = self._clock.monotonic()
         if not decision.allowed:
             return _failed(permit, first_reason(decision), decision)
         if reason := await standing.revoked():
             return _failed(permit, reason, decision)
-        return await self._invoke(permit, invocation, decision, standing.void, started)
+
+        def void() -> str:
+            waited = self._clock.monotonic() - judged_at
+            return standing.void() or outdated(decision, self._rules, waited)
+
+        return await self._invoke(permit, invocation, decision, void, started)
 
     async def safe(self, permit: Permit, invocation: Invocation, standing: Standing) -> Final:
         """At once; a device that is away is waited for as long as the permit stands."""
