@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from plantops.events.base import CommandId
+from plantops.events.base import AssetName, CommandId
 from plantops.events.command_parts import command_id
 from plantops.events.commands import CommandRequested
 from plantops.gate.state import Asked, GateState, View, signed_text
@@ -72,10 +72,28 @@ def _drop(state: GateState, command: CommandId, asked: Asked) -> None:
         state.rehearsals.pop(each, None)
         state.stops.pop(each, None)
         state.unknown.pop(each, None)
-        state.on_asset.get(asked.intent.asset, {}).pop(each, None)
+        _leave(state.on_asset, asked.intent.asset, each)
     state.fallbacks.pop(fallback, None)
     state.by_sequence.pop(asked.sequence, None)
     state.by_simulation.pop(command, None)
+    _unconfirm(state, asked.intent.confirms, command)
     for bound in state.bound.values():
         bound.pop(command, None)
-    state.standing.get(asked.intent.asset, {}).pop(command, None)
+    _leave(state.standing, asked.intent.asset, command)
+
+
+def _leave(index: dict[AssetName, dict[CommandId, None]], asset: AssetName, command: CommandId) -> None:
+    """Anybody may name assets that are none: an index keeps no place for them."""
+    known = index.get(asset, {})
+    known.pop(command, None)
+    if not known:
+        index.pop(asset, None)
+
+
+def _unconfirm(state: GateState, simulated: CommandId, command: CommandId) -> None:
+    """What it confirmed may never have been asked for, and is then dropped by nobody else."""
+    others = [each for each in state.by_simulation.get(simulated, ()) if each != command]
+    if others:
+        state.by_simulation[simulated] = others
+    else:
+        state.by_simulation.pop(simulated, None)

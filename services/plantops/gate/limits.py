@@ -162,7 +162,8 @@ def _step(value: Scalar | None, standing: ObservedInput | None) -> float | None:
         return None
     assert isinstance(value, int | float)  # told just before
     assert isinstance(standing.value, int | float)
-    return float(abs(value - standing.value))
+    step = float(abs(value - standing.value))
+    return step if math.isfinite(step) else None  # two finite ends may be further apart than a float tells
 
 
 def _are_numbers(values: Iterable[Scalar | None]) -> bool:

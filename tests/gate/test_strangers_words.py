@@ -1,0 +1,53 @@
+"""Whoever may speak at all may say anything: none of it stays in the gate's memory for ever, or ends it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from plantops.events.base import AssetName, CommandId
+from plantops.events.commands import CommandPermitted
+from plantops.gate.forgetting import REMEMBER
+from plantops.model.assets import Argument, Model
+from plantops.model.load import Plant
+from plantops.policy.document import Compare, Permissive
+from support.gate_samples import MODEL, OPC1, PLC1, POLICY, VALVE, Story, seen, well
+
+
+def test_names_of_nothing_are_forgotten_with_the_intents_that_named_them() -> None:
+    story = Story()
+    for number in range(20):
+        story.ask(
+            "Nothing",
+            asset=AssetName(f"ghost{number}"),
+            confirms=CommandId(f"bogus{number}"),
+            simulation="x",
+            signed=False,
+        )
+    story.wait((REMEMBER + timedelta(hours=1)).total_seconds())
+    story.ask("Nothing", asset=AssetName("another"))
+    state = story.state
+    assert [len(each) for each in (state.asked, state.on_asset, state.standing)] == [1, 1, 1]
+    assert not state.by_simulation
+
+
+def test_a_drift_that_no_number_holds_is_not_known_and_spoils_no_snapshot() -> None:
+    operations = dict(MODEL.assets[VALVE].operations)
+    free = {"PERCENT": Argument(type="number", unit="%")}
+    operations["SetPosition"] = msgspec.structs.replace(operations["SetPosition"], arguments=free)
+    asset = msgspec.structs.replace(MODEL.assets[VALVE], operations=operations)
+    plant = Plant.of(Model(assets={**MODEL.assets, VALVE: asset}), (PLC1, OPC1))
+    anywhere = Permissive(
+        id="known",
+        applies=("valve-001.SetPosition",),
+        require=Compare(property="valve-001.command", op="<=", value=1e308),
+    )
+    policy = msgspec.structs.replace(POLICY, model=plant.digest, permissives=(anywhere,))
+    story = Story(policy=policy, plant=plant)
+    far = well(seen("opc1.command", -1.7e308), at=story.now)
+    story.ask("SetPosition", {"PERCENT": 1.7e308}, asset=VALVE, observation=far)
+    command = story.only(CommandPermitted).command
+    assert story.state.uses[command].unknown == ("PERCENT",)
+    again = story.gate.load(story.gate.dump(story.state))
+    assert again.uses == story.state.uses
