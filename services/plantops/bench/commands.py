@@ -22,6 +22,7 @@ from plantops.events.commands import (
     CommandDenied,
     CommandExecuted,
     CommandFailed,
+    CommandPermitted,
     CommandSimulated,
     OutcomeUnknown,
 )
@@ -32,18 +33,21 @@ from plantops.runtime.nkey import NKey
 
 COMMANDS = 30
 GOAL_APPENDS = 6.0
+GOAL_PERMIT_MS = 20.0
 PATIENCE_SECONDS = 30.0
 _ENDS = (CommandExecuted, CommandFailed, CommandDenied, OutcomeUnknown, CommandSimulated)
 
 
 @dataclass
 class Course:
-    """What was heard of one command; `seconds` from before it was signed to its outcome.
+    """What was heard of one command; `seconds` from before it was signed to its outcome, `permit_seconds` to
+    the gate's permit.
 
     `audits` are records that an act waited for; `beside` those that were stored meanwhile or after.
     """
 
     seconds: float = 0.0
+    permit_seconds: float = 0.0
     events: list[Event] = field(default_factory=list)
     batches: set[str] = field(default_factory=set)
     audits: int = 0
@@ -65,6 +69,8 @@ async def _follow(demo: Desk, audit: Bus, intent: Intent) -> Course:
         # Events that one input caused are stored as one batch, with one sync.
         headers = {name.lower(): value for name, value in message.headers.items()}
         course.batches.add(headers.get("nats-batch-id") or f"alone {len(course.events)}")
+        if isinstance(event, CommandPermitted):
+            course.permit_seconds = time.perf_counter() - begun
         if isinstance(event, _ENDS):
             course.seconds = time.perf_counter() - begun
             ended.set()
@@ -160,6 +166,14 @@ def _told(name: str, title: str, note: str, told: list[tuple[Course, CommandExec
     windows = [event.window_ms / 1000 for _, event in told]
     return [
         *percentiles(f"commands.{name}", title, seconds, shares=(50, 99), note=note),
+        *percentiles(
+            f"commands.{name}.permit",
+            f"{title}: sent -> permit",
+            [course.permit_seconds for course, _ in told],
+            shares=(50, 99),
+            goals={99: GOAL_PERMIT_MS},
+            note=f"two synced appends, the intent and the permit; {note}",
+        ),
         figure(
             f"commands.{name}.appends",
             f"{title}: synced appends in a row",

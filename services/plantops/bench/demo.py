@@ -117,13 +117,13 @@ class Demo(Desk):
 
 
 @asynccontextmanager
-async def demo_site() -> AsyncIterator[Demo]:
+async def demo_site(gates: int = 1) -> AsyncIterator[Demo]:
     """The site is up: the twin sees both devices well, and the gate answers."""
     async with AsyncExitStack() as stack:
         folder = await stack.enter_async_context(temporary_folder())
         site = make_site(folder / "site", simulated=True, edits=FASTER)
         log = folder / "up.log"
-        words = ["plantops.cli.main", "up", "--folder", str(site.folder.root)]
+        words = ["plantops.cli.main", "up", "--folder", str(site.folder.root), "--gates", str(gates)]
         supervisor = await stack.enter_async_context(child(words, log))
         try:
             async with asyncio.timeout(START_SECONDS):

@@ -73,7 +73,8 @@ async def main(folder: Path, names: list[str]) -> None:
         name: await connect(site, name, NKey.load(site.folder.identity(name, person=True).login))
         for name in names
     }
-    print("flooding", flush=True)
+    sys.stdout.write("flooding\n")
+    sys.stdout.flush()
     await asyncio.gather(*(flood(bus, made[name], AT_ONCE) for name, bus in buses.items()))
 
 

@@ -22,6 +22,7 @@ from plantops.bench import (
     modbus,
     opcua,
     processes,
+    stops,
 )
 from plantops.bench.figures import Bench
 from plantops.runtime.errors import SettingsError
@@ -32,6 +33,7 @@ BENCHES: tuple[Bench, ...] = (
     opcua.BENCH,
     latency.BENCH,
     commands.BENCH,
+    stops.BENCH,
     decisions.BENCH,
     audit.BENCH,
     audit_million.BENCH,

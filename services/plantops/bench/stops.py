@@ -5,24 +5,28 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from plantops.bench.demo import Demo, demo_site, settled
+import msgspec
+
+from plantops.bench.demo import Demo, demo_site
 from plantops.bench.figures import Bench, Figure, Load, Tell, percentiles
 from plantops.bench.ground import child
 from plantops.deployment.initialise import DEMO_PEOPLE
 from plantops.deployment.runtime_file import read_running
 from plantops.events import decode
+from plantops.events.command_parts import Intent, command_id
 from plantops.events.commands import FINAL, CommandExecuted
 from plantops.events.envelope import Message
-from plantops.events.command_parts import Intent, command_id
 from plantops.runtime.errors import BrokerError, BrokerUnavailable, Refused
 
 STOPS = 60
+KILLS = 6
 GOAL_MS = 1000.0
+AGAIN_SECONDS = 0.3
+SETTLE_SECONDS = 5.0
 PATIENCE_SECONDS = 30.0
 
 
@@ -53,17 +57,19 @@ async def stopped(demo: Demo, *, asset: str = "valve-001", operation: str = "Clo
 
 
 async def _insist(demo: Demo, intent: Intent) -> None:
-    """The same words again and again until the door has answered, as `plantops command` does."""
+    """The same words again and again until the door has answered: a gate that died with them says nothing."""
     while True:
         try:
-            await demo.send(intent)
-            return
-        except BrokerError:
+            async with asyncio.timeout(AGAIN_SECONDS):
+                await demo.send(intent)
+        except (BrokerError, TimeoutError):
             await asyncio.sleep(0.05)
         except Refused as error:
             if error.reason != "unavailable":
                 raise
             await asyncio.sleep(0.05)
+        else:
+            return
 
 
 @asynccontextmanager
@@ -87,14 +93,50 @@ async def _many(demo: Demo, count: int, tell: Tell, what: str) -> list[float]:
     return seconds
 
 
+async def _while_killed(demo: Demo) -> float:
+    """Both gates have been at work for a while; the one that is at work is killed as the stop is sent."""
+    running = read_running(demo.site.folder)
+    assert running is not None
+    gates = [name for name in running.processes if name.split("-")[0] == "gate"]
+    at_work = max(gates, key=lambda name: _began(demo, name))
+    seconds = asyncio.create_task(stopped(demo))
+    os.kill(running.processes[at_work], signal.SIGKILL)
+    told = await seconds
+    await asyncio.sleep(SETTLE_SECONDS)
+    return told
+
+
+def _began(demo: Demo, name: str) -> str:
+    """When this process last took over, as its log says; empty for never."""
+    lines = (demo.site.folder.logs / f"{name}.log").read_text(errors="replace").splitlines()
+    words = ("standby.begins", "standby.waiting")
+    last = [line for line in lines if '"identity": "gate"' in line and any(word in line for word in words)]
+    if not last or "standby.begins" not in last[-1]:
+        return ""
+    at: str = msgspec.json.decode(last[-1])["at"]
+    return at
+
+
 async def run(load: Load, tell: Tell) -> list[Figure]:
     """One stop after the other."""
     count = load.count(STOPS, least=3)
     figures: list[Figure] = []
-    async with demo_site() as demo:
+    async with demo_site(gates=2) as demo:
         quiet = await _many(demo, count, tell, "quiet")
         figures += percentiles(
             "stops.quiet", "stop -> write, quiet", quiet, shares=(50, 99), goals={99: GOAL_MS}
+        )
+        killed = []
+        for number in range(load.count(KILLS, least=1)):
+            tell(f"gate killed, {number + 1}")
+            killed.append(await _while_killed(demo))
+        figures += percentiles(
+            "stops.killed",
+            "stop -> write, the gate at work killed with kill -9 at that moment",
+            killed,
+            shares=(50, 99),
+            goals={99: GOAL_MS},
+            note="two gates",
         )
         async with flooded(demo):
             busy = await _many(demo, count, tell, "flooded")
