@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import pytest
 
-from plantops.events.base import CommandId, Digest
-from plantops.events.command_parts import Observation
+from plantops.events.base import CommandId, Digest, PrincipalName, encode_json
+from plantops.events.command_parts import APPROVAL_TYPE, Approval, Observation
 from plantops.events.commands import (
     ApprovalAccepted,
     ApprovalRefused,
@@ -20,9 +20,11 @@ from plantops.events.commands import (
     CommandSimulated,
 )
 from plantops.events.governance import ApprovalWithdrawn, PolicyActivated
+from plantops.ledger import dsse
 from plantops.policy.document import OperationRule
 from plantops.policy.judge import decision_digest
-from support.gate_samples import POLICY, Story, after, seen, well
+from support.gate_samples import POLICY, SITE, Story, after, seen, well
+from support.plant_samples import NOW, key
 
 
 def refused(story: Story, text: str) -> None:
@@ -240,3 +242,33 @@ def test_nobody_approves_where_the_policy_names_no_role() -> None:
     assert wanted.needed == 1
     story.approve(wanted, "bob")
     refused(story, "none named by the policy")
+
+
+def words_of(wanted: ApprovalRequested, person: str, until: datetime) -> str:
+    word = Approval(
+        site=SITE,
+        command=wanted.command,
+        person=PrincipalName(person),
+        verdict="approve",
+        intent=wanted.intent,
+        decision=wanted.decision,
+        issued_at=NOW,
+        expires_at=until,
+        nonce="n",
+    )
+    return dsse.encode(dsse.seal(APPROVAL_TYPE, encode_json(word), key(person))).decode()
+
+
+def test_an_approval_that_ran_out_meanwhile_does_not_count_and_may_be_given_again() -> None:
+    story = Story()
+    wanted = story.waiting(actor="dave")
+    short = words_of(wanted, "alice", story.now + timedelta(seconds=10))
+    story.approve(wanted, "alice", expires_at=story.now + timedelta(seconds=10), evidence=short)
+    story.wait(60)
+    bobs = words_of(wanted, "bob", story.now + timedelta(minutes=5))
+    story.approve(wanted, "bob", evidence=bobs)
+    assert story.only(ApprovalAccepted).given == 1
+    again = words_of(wanted, "alice", story.now + timedelta(minutes=5))
+    story.approve(wanted, "alice2", evidence=again)
+    assert story.one(ApprovalAccepted).given == 2
+    assert story.one(CommandPermitted).permit.approvals == (bobs, again)

@@ -333,6 +333,7 @@ class Story:
         *,
         signer: str = "",
         observation: Observation | None = None,
+        evidence: str = "",
         **changed: object,
     ) -> list[Event]:
         fields: dict[str, object] = {
@@ -352,7 +353,7 @@ class Story:
             approval=Approval(**{**fields, **changed}),  # type: ignore[arg-type]
             login=PrincipalName(person),
             signer=signer or person,
-            evidence="",
+            evidence=evidence,
             received_at=self.now,
             observation=observation or well(at=self.now),
         )

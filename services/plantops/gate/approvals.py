@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
 
-from plantops.events.base import CommandId
+import msgspec
+
+from plantops.events.base import CommandId, PrincipalName
 from plantops.events.command_parts import Approval, Decision
 from plantops.events.commands import (
     ApprovalAccepted,
     ApprovalReceived,
     ApprovalRefused,
-    ApprovalRequested,
     CommandExpired,
 )
 from plantops.events.governance import ApprovalEscalated
@@ -22,9 +23,11 @@ from plantops.gate.site import Site, first_reason
 from plantops.gate.state import Asked, Course, GateState, View
 from plantops.gate.unchanged import moved
 from plantops.gate.undoing import governing, is_undo
+from plantops.ledger import dsse
 from plantops.policy.acts import is_act
 from plantops.policy.document import Policy
 from plantops.policy.judge import rule_for
+from plantops.runtime.errors import TrustError
 
 # Rules on the plant itself, which each approval is held against; time and use are judged at the last.
 _OF_THE_PLANT = ("mode:", "change:", "permissive:")
@@ -61,7 +64,8 @@ def _count(
     assert course.approval is not None  # told by `decide`, as are the next two
     assert course.simulated is not None
     assert verified is not None
-    given = len(course.approvers) + 1
+    before = _standing(course, now)
+    given = len(before) + 1
     accepted = ApprovalAccepted(
         site=site.site,
         command=event.command,
@@ -91,7 +95,7 @@ def _count(
     if is_last and is_act(asked.intent.operation) and not is_undo(asked):
         outputs += acts.complete(site, state, event.command, asked, decision)
     elif is_last:
-        signed = (*course.approvals, event.evidence)
+        signed = (*before.values(), event.evidence)
         outputs += requests.permit(site, state, event.command, asked, decision, approvals=signed)
     return outputs
 
@@ -135,7 +139,7 @@ def _why_not(
         return reason
     if (approval.intent, approval.decision) != (wanted.intent, wanted.decision):
         return "it was given for other words or another decision than the ones that wait"
-    return _who_not(policy, approval, asked, course, wanted)
+    return _who_not(policy, approval, asked, course, _standing(course, now))
 
 
 def _when_not(policy: Policy, approval: Approval, now: datetime) -> str:
@@ -149,8 +153,13 @@ def _when_not(policy: Policy, approval: Approval, now: datetime) -> str:
 
 
 def _who_not(
-    policy: Policy, approval: Approval, asked: Asked, course: Course, wanted: ApprovalRequested
+    policy: Policy,
+    approval: Approval,
+    asked: Asked,
+    course: Course,
+    standing: Collection[str],
 ) -> str:
+    assert course.approval is not None  # told by `_why_not`
     name = approval.person
     principal = policy.principals.get(name)
     if principal is None or principal.kind != "person":
@@ -161,12 +170,31 @@ def _who_not(
     if person in requesters:
         return f"{name} asked for it; another person must approve"
     # Who has approved may still reject.
-    if approval.verdict == "approve" and person in {_person(policy, each) for each in course.approvers}:
+    if approval.verdict == "approve" and person in {_person(policy, each) for each in standing}:
         return f"{name} has approved already; another person is needed"
-    roles = tuple(dict.fromkeys((*wanted.roles, *(course.escalated_to or ()))))
+    roles = tuple(dict.fromkeys((*course.approval.roles, *(course.escalated_to or ()))))
     if not set(principal.roles) & set(roles):
         return f"{name} has none of the roles {', '.join(roles) or '(none named by the policy)'}"
     return ""
+
+
+def _standing(course: Course, now: datetime) -> dict[PrincipalName, str]:
+    """The exact words of those whose approval still counts: each said himself until when, and may say it
+    again. Where no words were kept the end of the request is all there is."""
+    return {
+        person: words
+        for person, words in zip(course.approvers, course.approvals, strict=False)
+        if not words or now <= _end_of(words)
+    }
+
+
+def _end_of(words: str) -> datetime:
+    """When an approval runs out; long ago where it cannot be read."""
+    try:
+        payload = dsse.decode(words.encode()).body()
+        return msgspec.json.decode(payload, type=Approval).expires_at
+    except (TrustError, msgspec.DecodeError, UnicodeDecodeError):
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _person(policy: Policy, name: str) -> str:
