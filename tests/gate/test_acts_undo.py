@@ -18,9 +18,12 @@ from plantops.gate import answers
 from plantops.gate.core import Gate
 from plantops.gate.forgetting import REMEMBER
 from plantops.gate.needed import tags_needed
-from plantops.model.assets import Asset, Model
+from plantops.model.assets import Asset, Model, Operation, Step
 from plantops.model.load import Plant
 from plantops.policy.document import ArgumentLimit, OperationRule
+from plantops.policy.evidence import evidence_problem
+from plantops.policy.keyring import Keyring
+from plantops.policy.needs import undo_hindrance
 from support.acts_samples import HOT, PLANT, POLICY_OF_ACTS, POSITION, ActStory
 from support.gate_samples import OPC1, PLC1, PUMP, ROOT, SITE, VALVE, after
 
@@ -260,3 +263,38 @@ def test_undo_values_live_as_long_as_the_command_is_remembered() -> None:
     story.wait(REMEMBER.total_seconds() + 60)
     story.ask("Explode")
     assert moved not in story.state.deeds
+
+
+def _dumped(risk: Any) -> Plant:
+    """A valve whose `Mark` is undone by `Dump`."""
+    valve = PLANT.model.assets[VALVE]
+    dump = Operation(risk=risk, steps=(Step(property="command", value=100.0),))
+    mark = msgspec.structs.replace(valve.operations["Mark"], undo="operation:Dump")
+    valve = msgspec.structs.replace(valve, operations={**valve.operations, "Dump": dump, "Mark": mark})
+    return Plant.of(Model(assets={**PLANT.model.assets, VALVE: valve}), (PLC1, OPC1))
+
+
+@pytest.mark.parametrize(
+    ("risk", "rules", "why"),
+    [
+        ("critical", {}, "risk critical"),
+        ("low", {"valve-001.Dump": OperationRule(simulate=True)}, "simulated first"),
+        ("low", {"valve-001.Dump": OperationRule(risk="medium")}, "risk medium"),
+    ],
+)
+def test_an_undo_does_not_get_by_what_the_operation_that_undoes_takes(
+    risk: Any, rules: dict[str, OperationRule], why: str
+) -> None:
+    plant = _dumped(risk)
+    rules = {**POLICY_OF_ACTS.operations, **rules}
+    story = ActStory(msgspec.structs.replace(POLICY_OF_ACTS, model=plant.digest, operations=rules), plant)
+    marked = story.ask("Mark", asset=VALVE)
+    permitted = story.only(CommandPermitted)
+    story.executed(marked, permitted, 10.0)
+    undo(story, marked, asset=VALVE)
+    story.denied(why)
+    story.denied("ask for Dump itself")
+    problem = undo_hindrance(msgspec.structs.replace(POLICY_OF_ACTS, operations=rules), plant, VALVE, "Mark")
+    permit = msgspec.structs.replace(permitted.permit, undoes=marked)
+    keyring = Keyring(msgspec.structs.replace(POLICY_OF_ACTS, operations=rules))
+    assert evidence_problem(permit, keyring, plant, story.now) == problem

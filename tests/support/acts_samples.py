@@ -65,8 +65,8 @@ HOT = seen("plc1.temperature", 99.0)
 class ActStory(Story):
     """A story in which acts may be asked, and an executor that records what it did."""
 
-    def __init__(self, policy: Policy = POLICY_OF_ACTS) -> None:
-        super().__init__(policy=policy, plant=PLANT)
+    def __init__(self, policy: Policy = POLICY_OF_ACTS, plant: Plant = PLANT) -> None:
+        super().__init__(policy=policy, plant=plant)
 
     def hot(self) -> Observation:
         """What is observed while the pump is too hot."""

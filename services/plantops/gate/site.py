@@ -18,7 +18,9 @@ from plantops.gate.state import Asked, GateState, View
 from plantops.model.load import Plant
 from plantops.policy.acts import is_act
 from plantops.policy.judge import Request, decision_digest, judge, rule_for
+from plantops.policy.needs import undo_hindrance
 from plantops.policy.writes import Plan, plan_of
+from plantops.runtime.errors import Refused
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class Site:
         the model names one. Raises: Refused when it cannot be undone.
         """
         meant = undoing.meant(self.plant, state, command, asked)
+        if meant is not asked and state.verified is not None:
+            policy, intent = state.verified.policy, meant.intent
+            if problem := undo_hindrance(policy, self.plant, intent.asset, intent.operation):
+                raise Refused(problem, reason="undo")
         decision = self.judge_words(state, command, meant, observation=observation, now=now, stage=stage)
         if meant is asked or not decision.allowed or stage == "simulation":
             return decision

@@ -17,7 +17,7 @@ from plantops.model.load import Plant
 from plantops.policy.acts import UNDO
 from plantops.policy.document import OperationRule, Policy
 from plantops.policy.keyring import Keyring
-from plantops.policy.needs import effective_risk, rule_for
+from plantops.policy.needs import effective_risk, rule_for, undo_hindrance
 from plantops.runtime.errors import TrustError
 
 _NOBODY: Final = "nobody's signature stands behind the permit"
@@ -34,6 +34,8 @@ def evidence_problem(permit: Permit, keyring: Keyring, plant: Plant, now: dateti
     policy = keyring.policy
     rule = rule_for(policy, permit.asset, permit.operation)
     risk = effective_risk(rule, plant.operation(permit.asset, permit.operation))
+    if permit.undoes and (problem := undo_hindrance(policy, plant, permit.asset, permit.operation)):
+        return problem
     late = now - timedelta(seconds=rule.execute_seconds + policy.clock_skew_seconds)
     if not permit.evidence:
         highest = policy.unsigned_risk

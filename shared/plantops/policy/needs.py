@@ -8,6 +8,7 @@ from typing import Final
 from plantops.events.base import TagName
 from plantops.events.command_parts import RISKS, Risk
 from plantops.model.assets import Operation
+from plantops.model.check import undo_operation
 from plantops.model.load import Plant
 from plantops.policy import rights
 from plantops.policy.acts import ACTS, is_act
@@ -38,6 +39,34 @@ def effective_risk(rule: OperationRule, operation: Operation | None) -> Risk:
     if operation is None or not said:
         return "critical"
     return max(said, key=lambda risk: RISKS.index(risk) if risk in RISKS else len(RISKS))
+
+
+def undo_hindrance(policy: Policy, plant: Plant, asset: str, operation: str) -> str:
+    """Why an operation cannot be undone by the one that the model names for it; empty when it can.
+
+    An undo takes what the operation takes that it undoes; who may ask for that must not thereby get by the
+    risk, the simulation or the approvers of another. What goes in the safe direction takes none of them.
+    """
+    found = plant.operation(asset, operation)
+    name = undo_operation(found.undo) if found is not None else None
+    if name is None:
+        return ""
+    own, other = rule_for(policy, asset, operation), rule_for(policy, asset, name)
+    if other.safe_direction:
+        return ""
+    risk, higher = effective_risk(own, found), effective_risk(other, plant.operation(asset, name))
+    if RISKS.index(higher) > RISKS.index(risk):
+        return f"it is undone by {name}, which has risk {higher}: ask for {name} itself"
+    if other.simulate and not own.simulate and risk in ("low", "medium"):
+        return f"it is undone by {name}, which is simulated first: ask for {name} itself"
+    are_enough = own.approvals >= other.approvals and _approvers(own) <= _approvers(other)
+    if higher == "critical" and not are_enough:
+        return f"it is undone by {name}, which others approve: ask for {name} itself"
+    return ""
+
+
+def _approvers(rule: OperationRule) -> frozenset[str]:
+    return frozenset((*rule.approval_roles, *rule.escalation_roles))
 
 
 def inputs_needed(policy: Policy, plant: Plant, asset: str, operation: str) -> tuple[TagName, ...]:
