@@ -231,3 +231,17 @@ async def _fetch_past_outages(reader: Reader) -> None:
         while True:
             with suppress(BrokerUnavailable):  # for some seconds it could be a change of leader
                 await reader.fetch(1, 0.5)
+
+
+async def test_a_message_behind_the_end_of_a_request_does_not_wait_for_the_next_fetch(
+    server_stage: ServerStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plantops.flow.jetstream_ahead._SOON_NS", 200_000_000)
+    await server_stage.add_stream("WORK", "work.>")
+    await server_stage.add_consumer("WORK", "reader")
+    bus = await server_stage.bus("reader")
+    reader = await bus.reader("WORK", "reader", ahead=True, most=8)
+    fetching = asyncio.create_task(reader.fetch(8, 60.0))
+    await until(lambda: getattr(reader, "_requests") >= 3)  # noqa: B009 - asked again by itself
+    await bus.publish(Message("work.a", b"late"), stream="WORK")
+    assert [stored.data for stored in await asyncio.wait_for(fetching, 30)] == [b"late"]

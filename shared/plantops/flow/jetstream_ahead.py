@@ -109,6 +109,10 @@ class JetStreamAheadReader(PullReader):
                 while not self._arrived and not self._is_nobody:
                     await self._has_news.wait()
                     self._has_news.clear()
+                    if not self._arrived and not self._is_nobody:
+                        await (
+                            self._ask()
+                        )  # what was asked for has ended without a message: nothing would come
         except TimeoutError:
             return
 
