@@ -5,7 +5,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= python3
 SHELL := /bin/bash
 
-.PHONY: help demo test check bench chaos schemas format lock clean
+.PHONY: help demo test check bench chaos soak schemas format lock clean
 
 help:
 	@echo "make demo    a story on the simulated plant, under a minute"
@@ -13,6 +13,7 @@ help:
 	@echo "make check   style, types, import rules, layout"
 	@echo "make bench   the figures, as a table and as bench.json"
 	@echo "make chaos   kill everything at random for some minutes"
+	@echo "make soak    a million random steps against the reference model (STEPS=, SEED=)"
 	@echo "make schemas write schemas/ anew from the code"
 
 # uv installs in seconds; where it cannot be had, pip does the same more slowly.
@@ -48,6 +49,9 @@ bench: $(STAMP)
 
 chaos: $(STAMP)
 	@$(BIN)/python -m pytest -m chaos -p no:xdist $(ARGS)
+
+soak: $(STAMP)
+	@cd tests && ../$(BIN)/python -m soak
 
 schemas: $(STAMP)
 	@$(BIN)/python -m plantops.schemas $(ARGS)

@@ -13,7 +13,7 @@ Look: TypeAlias = Mapping[str, Seen]
 """By tag name."""
 
 WAIT: Final = 8.0
-"""How old what was read may be at the write, in seconds: 3 for the device to answer, 5 to wait for the turn."""
+"""How old what was read may be at the write, in seconds: 3 for the answer, 5 until its turn."""
 COMPENSATED: Final = frozenset({"Start"})
 SAFE: Final = frozenset({"Stop", "Close"})
 SAFE_OF: Final = {**dict.fromkeys(PUMPS, "Stop"), VALVE: "Close"}

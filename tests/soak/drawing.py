@@ -57,7 +57,7 @@ def _ask(random: Random) -> Step:
     actor = random.choice(("alice", "alice", "alice", "dave", "dave", "dave", "bob", "erin", AGENT))
     if operation in ("Reset", "SetSpeed"):
         actor = random.choice(("alice", "alice", "dave"))
-    flaw = _flaw(random, (*FLAWS, "old door", "unsigned"), 0.2)
+    flaw = _flaw(random, (*FLAWS, "old door", "unsigned"), 0.15)
     mode = "simulate" if random.random() < 0.08 else "execute"
     return ("ask", actor, asset, operation, _argument(random), flaw, mode)
 
@@ -86,7 +86,7 @@ def _argument(random: Random) -> list[Any]:
 
 
 def _confirm(random: Random) -> Step:
-    person = random.choice(("bob", "dave", AGENT)) if random.random() < 0.12 else ""
+    person = random.choice(("alice", "dave", "dave", AGENT)) if random.random() < 0.25 else ""
     flaws = ("words", "result", "forged", "old", "expired", "tampered", "unsigned")
     return ("confirm", _recent(random), person, _flaw(random, flaws, 0.12))
 
@@ -103,7 +103,7 @@ def _recent(random: Random) -> int:
 
 
 def _plant(random: Random) -> Step:
-    pump, is_well = random.choice(PUMPS), random.random() < 0.55
+    pump, is_well = random.choice(PUMPS), random.random() < 0.7
     quality = 192 if random.random() < 0.85 else random.choice(BAD_QUALITIES)
     match random.randrange(6):
         case 0:
@@ -137,7 +137,7 @@ def _mend(random: Random) -> Step:
 
 
 def _feed(random: Random) -> Step:
-    return ("feed", random.choice(SOURCES), random.random() < 0.3)
+    return ("feed", random.choice(SOURCES), random.random() < 0.25)
 
 
 def _wait(random: Random) -> Step:
@@ -166,7 +166,11 @@ def _policy(random: Random) -> Step:
         "signer",
         "unsigned",
     )
-    return ("policy", random.choice(("base", "base", "base", *PROFILES)), _flaw(random, flaws, 0.4))
+    return (
+        "policy",
+        random.choice(("base", "base", "base", "base", "base", *PROFILES)),
+        _flaw(random, flaws, 0.4),
+    )
 
 
 def _trap(random: Random) -> Step:
@@ -211,7 +215,7 @@ def _act(random: Random) -> Step:
     if name in ("act-undo", "act-reconcile") and random.random() < 0.85:
         actor = random.choice(("alice", "dave"))
     flaw = _flaw(random, ("forged", "unsigned", "old", "expired", "tampered", "site"), 0.1)
-    seconds = random.choice((2.0, 8.0, 10.0, 30.0, 60.0, 60.5, 600.0))
+    seconds = random.choice((2.0, 8.0, 10.0, 30.0, 60.0, 60.5))
     return ("act", actor, random.choice(PUMPS), name, _recent(random), seconds, flaw)
 
 
@@ -241,8 +245,8 @@ def _asked_act(random: Random) -> list[Step]:
 def _amid(random: Random, steps: list[Step]) -> Iterator[Step]:
     """These steps, with others between them now and then."""
     for each in steps:
-        while random.random() < 0.25:
-            yield random.choice((_plant, _mend, _wait, _until, _process, _policy, _trap))(random)
+        while random.random() < 0.2:
+            yield random.choice((_plant, _mend, _mend, _wait, _until, _process, _trap, _policy))(random)
         yield each
 
 
@@ -253,14 +257,14 @@ def _one(draw: Callable[[Random], Step]) -> Callable[[Random], list[Step]]:
 _DRAWS: Final[tuple[tuple[int, Callable[[Random], Step]], ...]] = (
     (30, _confirm),
     (60, _vote),
-    (45, _plant),
-    (60, _mend),
-    (25, _feed),
+    (30, _plant),
+    (70, _mend),
+    (20, _feed),
     (90, _wait),
     (40, _until),
     (40, lambda _random: ("ring",)),
     (10, _false_ring),
-    (14, _policy),
+    (9, _policy),
     (20, _trap),
     (30, lambda random: ("resume", random.choice(SOURCES))),
     (14, _process),

@@ -15,6 +15,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import msgspec
+from rich.console import Console
 
 from plantops.adapters.host import deeds, executor
 from plantops.adapters.host.claims import Claimed, Claims
@@ -30,6 +31,7 @@ from plantops.policy import conditions, rules, verify
 from plantops.policy.keyring import Keyring
 from soak.episode import be_silent, episodes, play
 
+SHOWN: Final = Console()
 ENOUGH: Final = 8_000
 """Steps after which a break counts as not found."""
 
@@ -256,7 +258,12 @@ def main() -> int:
         started = time.process_time()
         steps, what = found_after(mutant)
         missed += not steps
-        print(f"{mutant.text:42} {steps:6} {time.process_time() - started:6.1f} s  {what[:130]}", flush=True)
+        SHOWN.print(
+            f"{mutant.text:42} {steps:6} {time.process_time() - started:6.1f} s  {what[:130]}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     return 1 if missed else 0
 
 
