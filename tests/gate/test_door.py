@@ -155,6 +155,7 @@ async def test_a_field_that_is_not_known_is_refused_under_a_signature_too(ground
     "body",
     [
         {"reason": "x" * MAX_BYTES},
+        {"reason": "\x7f\\" * (MAX_BYTES // 5)},
         {"arguments": {f"a{number}": 1 for number in range(65)}},
         {"arguments": {"NAME": "x" * 5000}},
         {"arguments": {"x" * 300: 1}},

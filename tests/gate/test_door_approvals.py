@@ -10,6 +10,7 @@ from plantops.events.command_parts import APPROVAL_TYPE
 from plantops.events.commands import ApprovalReceived
 from plantops.events.envelope import Message
 from plantops.events.queries import ApprovalTaken, ProblemDetail, read_answer
+from plantops.gate.door import MAX_APPROVAL_BYTES
 from support.gate_door import CLIENT, Ground, approval, signed
 from support.gate_samples import SITE
 
@@ -39,6 +40,7 @@ async def test_takes_a_persons_approval_and_observes_anew(ground: Ground) -> Non
         ("subject_differs", "bob", "door.approval.other.bob.{command}", {"site": "other"}),
         ("malformed", "bob", "door.approval.demo.bob.*", {"command": "*"}),
         ("unknown_command", "bob", "door.approval.demo.bob.nothing", {"command": "nothing"}),
+        ("too_large", "bob", "", {"reason": "x" * MAX_APPROVAL_BYTES}),
     ],
 )
 async def test_turns_away_an_approval_that_is_not_the_persons_own(

@@ -6,13 +6,18 @@ from datetime import timedelta
 
 import msgspec
 
-from plantops.events.base import AssetName, CommandId
-from plantops.events.commands import CommandPermitted
+from plantops.events.base import AssetName, CommandId, PrincipalName, encode_json
+from plantops.events.command_parts import APPROVAL_TYPE, Approval
+from plantops.events.commands import ApprovalRequested, CommandDenied, CommandPermitted
+from plantops.flow.streams import streams
+from plantops.gate.door import MAX_APPROVAL_BYTES
 from plantops.gate.forgetting import REMEMBER
+from plantops.ledger import dsse
 from plantops.model.assets import Argument, Model
 from plantops.model.load import Plant
-from plantops.policy.document import Compare, Permissive
-from support.gate_samples import MODEL, OPC1, PLC1, POLICY, VALVE, Story, seen, well
+from plantops.policy.document import Compare, OperationRule, Permissive
+from support.gate_samples import MODEL, OPC1, PLC1, POLICY, SITE, VALVE, Story, seen, well
+from support.plant_samples import NOW, key
 
 
 def test_names_of_nothing_are_forgotten_with_the_intents_that_named_them() -> None:
@@ -51,3 +56,34 @@ def test_a_drift_that_no_number_holds_is_not_known_and_spoils_no_snapshot() -> N
     assert story.state.uses[command].unknown == ("PERCENT",)
     again = story.gate.load(story.gate.dump(story.state))
     assert again.uses == story.state.uses
+
+
+def test_what_is_too_much_to_be_stored_is_denied_and_not_said() -> None:
+    """Words of eight approvers fit; whatever else comes together, the gate goes on."""
+    (limit,) = [stream.max_message_bytes for stream in streams() if stream.name == "COMMANDS"]
+    rules = {
+        **POLICY.operations,
+        "pump-001.ResetFault": OperationRule(approvals=1, approval_roles=("supervisor",)),
+    }
+    for size, kind in ((MAX_APPROVAL_BYTES, CommandPermitted), (limit, CommandDenied)):
+        story = Story(policy=msgspec.structs.replace(POLICY, operations=rules))
+        wanted = story.waiting()
+        words = dsse.encode(dsse.seal(APPROVAL_TYPE, encode_json(word(wanted)), key("bob"))).decode()
+        story.approve(wanted, "bob", evidence=words + " " * (size - len(words)))
+        assert isinstance(story.out[-1], kind)
+        assert all(len(encode_json(event)) < limit for event in story.out)
+    story.denied("too_large")
+
+
+def word(wanted: ApprovalRequested) -> Approval:
+    return Approval(
+        site=SITE,
+        command=wanted.command,
+        person=PrincipalName("bob"),
+        verdict="approve",
+        intent=wanted.intent,
+        decision=wanted.decision,
+        issued_at=NOW,
+        expires_at=NOW + timedelta(minutes=5),
+        nonce="n",
+    )

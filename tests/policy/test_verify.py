@@ -164,6 +164,7 @@ UNSOUND: list[tuple[Policy, str]] = [
     (rule(approval_roles=("operator",)), "only persons approve"),
     (rule(approval_roles=("king",)), "not defined"),
     (rule(approvals=-1), "-1 approvals"),
+    (rule(approvals=9), "9 approvals: give 1 to 8"),
     (rule(approval_seconds=0.0), "approval_seconds"),
     (rule(execute_seconds=-1.0), "execute_seconds"),
     (rule("Start"), "'Start'"),

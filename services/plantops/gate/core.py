@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from plantops.events import Event
-from plantops.events.base import CommandId, SiteName, is_token
+from plantops.events.base import CommandId, SiteName, encode_json, is_token
 from plantops.events.commands import (
     ApprovalAccepted,
     ApprovalReceived,
@@ -86,6 +86,9 @@ EMITS: tuple[type[Event], ...] = (
     *governed.EVENTS,
 )
 
+# What the stream takes is 256 KiB with headers.
+MAX_OUTPUT: Final = 240 * 1024
+
 
 def inputs_of(site: str, name: str) -> tuple[Reads, ...]:
     """What a gate of this name folds, besides its own words."""
@@ -143,7 +146,18 @@ class Gate:
             outputs = self._decide(state, recorded)
         except Refused as error:
             outputs = [self._context.deny(CommandId(command), f"{error.reason}: {error}")]
+        outputs = self._storable(CommandId(command), outputs)
         return [*outputs, *self._outdated(state, outputs)]
+
+    def _storable(self, command: CommandId, outputs: Sequence[Output]) -> Sequence[Output]:
+        """A gate that cannot store its answer ends, and ends again on the same fact after each start."""
+        sizes = [len(encode_json(output.event)) for output in outputs]
+        if max(sizes, default=0) <= MAX_OUTPUT:
+            return outputs
+        text = (
+            f"too_large: {max(sizes)} bytes would have to be stored, the limit is {MAX_OUTPUT}: ask with less"
+        )
+        return [self._context.deny(command, text)]
 
     def _outdated(self, state: GateState, outputs: Sequence[Output]) -> Sequence[Output]:
         """What is still to be withdrawn since the policy changed, and was not touched a moment ago."""

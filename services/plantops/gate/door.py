@@ -45,6 +45,8 @@ from plantops.policy.keyring import Keyring
 from plantops.runtime.errors import BrokerError, Conflict, Fenced, Refused, TrustError
 
 MAX_BYTES = 64 * 1024
+# A permit holds the words of up to eight approvers beside the intent (`soundness.MAX_APPROVALS`).
+MAX_APPROVAL_BYTES = 6 * 1024
 MAX_ARGUMENTS = 64
 MAX_CHAIN = 8
 MAX_NAME = 256
@@ -258,7 +260,7 @@ class Door:
         return await self.observe(needed)
 
     async def _take_approval(self, message: Message, caller: Caller, keyring: Keyring) -> bytes:
-        approval, signer = keyring.open_approval(message.data)
+        approval, signer = keyring.open_approval(_bounded(message, MAX_APPROVAL_BYTES).data)
         parts = message.subject.removeprefix("door.").split(".")
         if (
             tuple(parts[1:]) != (approval.site, approval.person, approval.command)
@@ -320,9 +322,13 @@ def _name_of(request: Message) -> str:
     return hashlib.sha256(f"{request.reply}\0{request.subject}".encode()).hexdigest()[:32]
 
 
-def _bounded(message: Message) -> Message:
-    if len(message.data) > MAX_BYTES:
-        raise Refused(f"{len(message.data)} bytes, the limit is {MAX_BYTES}", reason="too_large")
+def _bounded(message: Message, limit: int = MAX_BYTES) -> Message:
+    """Measured is also what becomes of it as a text in an event, where some characters take two places."""
+    size = len(message.data)
+    if size <= limit:
+        size = len(encode_json(message.data.decode())) - 2  # without the quotes around
+    if size > limit:
+        raise Refused(f"{size} bytes, the limit is {limit}: say it shorter", reason="too_large")
     return message
 
 

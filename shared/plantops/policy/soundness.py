@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from plantops.events.base import is_token
 from plantops.ledger.keys import VerifyKey
@@ -16,6 +17,8 @@ from plantops.policy.rights import PROCESS_ROLES
 from plantops.runtime.errors import SettingsError
 
 _MAX_DEPTH = 32
+# A permit holds the exact words of each, and has to fit into one event.
+MAX_APPROVALS: Final = 8
 # Beyond 2^53 JSON readers and tables differ (RFC 8259, 6).
 _MAX_REVISION = 2**53 - 1
 
@@ -116,8 +119,8 @@ def _operations(policy: Policy) -> Iterator[str]:
 
 
 def _rule(policy: Policy, rule: OperationRule) -> Iterator[str]:
-    if rule.approvals < 0:
-        yield f"asks for {rule.approvals} approvals: give 1 or more"
+    if not 0 <= rule.approvals <= MAX_APPROVALS:
+        yield f"asks for {rule.approvals} approvals: give 1 to {MAX_APPROVALS}"
     for role in rule.approval_roles:
         if role not in policy.roles:
             yield f"lets the role {role!r} approve, which is not defined"
