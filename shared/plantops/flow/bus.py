@@ -147,7 +147,7 @@ class Bus(Protocol):
 
         `ahead`: messages are asked for before they are fetched, which is faster; for fold consumers whose
         reader keeps its own position, since what was delivered ahead is lost with the process. At most
-        `most` are on their way; below the usual number they are asked for again every two seconds, so that a
+        `most` are on their way; below the usual number they are asked for again twice a second, so that a
         process that hangs does not hold up the one that takes over.
         """
         ...

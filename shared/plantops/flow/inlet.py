@@ -17,6 +17,9 @@ log = structlog.get_logger()
 
 _WAIT_SECONDS: Final = 1.0
 _QUIET_SECONDS: Final = 5.0
+# What the run before us asked for is still given to it for a moment, dead or not: look again soon and often.
+_TAKEOVER_SECONDS: Final = 3.0
+_TAKEOVER_QUIET_SECONDS: Final = 0.3
 
 
 class Inlet:
@@ -36,6 +39,7 @@ class Inlet:
         self._reader: Reader | None = None
         self._expected = 1
         self._moved_at = 0.0
+        self._opened_at = 0.0
         self._unacknowledged: Stored | None = None
 
     async def open(self, bus: Bus) -> None:
@@ -46,6 +50,7 @@ class Inlet:
         else:
             self._reader = await bus.reader(stream, consumer, ahead=self._ahead)
         await self.rewind()
+        self._opened_at = self._moved_at
 
     async def rewind(self) -> None:
         """Deliver from position + 1 on, whatever was delivered before."""
@@ -60,11 +65,18 @@ class Inlet:
         The pull of a run that was replaced may have taken the last messages with it, and where nothing
         follows them no jump ever shows it.
         """
-        return self.is_adrift or asyncio.get_running_loop().time() - self._moved_at >= _QUIET_SECONDS
+        now = asyncio.get_running_loop().time()
+        quiet = _TAKEOVER_QUIET_SECONDS if self._has_just_taken_over(now) else _QUIET_SECONDS
+        return self.is_adrift or now - self._moved_at >= quiet
+
+    def _has_just_taken_over(self, now: float) -> bool:
+        return now - self._opened_at < _TAKEOVER_SECONDS
 
     async def fetch(self, limit: int) -> list[Stored]:
-        """What is delivered next, or nothing after a second."""
-        delivered = await self._bound().fetch(limit, _WAIT_SECONDS)
+        """What is delivered next, or nothing after a second at most."""
+        now = asyncio.get_running_loop().time()
+        wait = _TAKEOVER_QUIET_SECONDS if self._has_just_taken_over(now) else _WAIT_SECONDS
+        delivered = await self._bound().fetch(limit, wait)
         if delivered:
             self._moved_at = asyncio.get_running_loop().time()
         return delivered

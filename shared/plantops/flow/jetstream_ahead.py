@@ -24,7 +24,7 @@ from plantops.flow.jetstream_pull import PullReader, stored_of
 _PENDING_BYTES: Final = 512 * 1024 * 1024
 # A request that nobody fulfils ends on the server by itself.
 _EXPIRES_NS: Final = 30_000_000_000
-_SOON_NS: Final = 2_000_000_000
+_SOON_NS: Final = 500_000_000
 _STATUS: Final = "Status"
 _NOBODY: Final = "503"
 
