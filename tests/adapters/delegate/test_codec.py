@@ -228,3 +228,11 @@ def test_a_refusal_is_told_in_its_own_words_and_bounded() -> None:
     assert message_of(b'{"messages":[{"text":"too hot"},{"text":"wait"}]}') == "too hot; wait"
     assert message_of(b"\xffplain") == "\ufffdplain"
     assert len(message_of(b"x" * 10_000)) == 500
+
+
+@pytest.mark.parametrize("form", [b'{"status":"completed","result":{"a":%s}}', b'[{"value":%s}]'])
+def test_an_answer_nested_too_deep_is_unreadable_and_ends_nobody(form: bytes) -> None:
+    deep = b"[" * 20_000 + b"]" * 20_000
+    with pytest.raises(DeviceProtocolError, match="cannot be read"):
+        decode_answer(form % deep)
+    assert message_of(form % deep).startswith(form[:5].decode())

@@ -25,6 +25,8 @@ Body: TypeAlias = Literal["list", "request", "plain"]
 # AAS Part 1, constraint AASd-002: letters, digits and underscores, a letter first.
 _ID_SHORT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
 _MAX_MESSAGE: Final = 500
+# A few thousand brackets end the decoder by RecursionError.
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _STATES: Final[dict[str, Literal["running", "completed", "failed"]]] = {
     "initiated": "running",
     "running": "running",
@@ -128,7 +130,7 @@ def message_of(body: bytes) -> str:
     """What a refusal says, for people: its messages if it has such, else the beginning of its text."""
     try:
         result = msgspec.json.decode(body, type=_Result)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         return body[:_MAX_MESSAGE].decode("utf-8", "replace")
     return _message(result) or body[:_MAX_MESSAGE].decode("utf-8", "replace")
 
@@ -210,5 +212,5 @@ def _plain_value(name: str, value: Any) -> Scalar:
 def _decoded(body: bytes, kind: type[Any]) -> Any:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise DeviceProtocolError(f"the delegate's answer cannot be read: {error}") from error

@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 import structlog
 
 from plantops.adapters.host.away import AWAY, UNAUDITED
+from plantops.adapters.host.bounding import bounded_dry_run, bounded_outcome
 from plantops.adapters.host.claims import Claimed, Claims
 from plantops.adapters.host.clock import Clock
 from plantops.adapters.host.course import Final
@@ -304,6 +305,7 @@ class Executor:
         )
 
     async def _finish(self, permit: Permit, final: Final) -> None:
+        final = bounded_outcome(final)
         await self._outcomes.say(permit.command, self._message(permit, final))
         log.info("command.ended", command=permit.command, outcome=event_type(final))
         try:
@@ -320,7 +322,7 @@ class Executor:
             await self._rules.refresh()
         standing = self._standing(permit, stored)
         done = await self._rehearsals.done(permit, await self._problem(order, standing), standing)
-        await self._bus.publish(self._message(permit, done), stream="COMMANDS")
+        await self._bus.publish(self._message(permit, bounded_dry_run(done)), stream="COMMANDS")
 
     def _message(self, permit: Permit, event: Final | DryRunDone) -> Message:
         kind = event_type(event).removeprefix("command.")

@@ -10,6 +10,7 @@ from typing import Literal
 import structlog
 
 from plantops.adapters.host.away import UNAUDITED
+from plantops.adapters.host.bounding import bounded_reconciled
 from plantops.adapters.host.claims import Claims
 from plantops.adapters.host.clock import Clock
 from plantops.adapters.host.execution import is_reached
@@ -83,13 +84,15 @@ class Reconciler:
             [name for name in names if self._hands.has(name)], Lane.COMMAND, self._now
         )
         found = {one.tag: one for one in inputs}
-        event = CommandReconciled(
-            site=self._site,
-            command=order.target,
-            by=order.command,
-            found=inputs,
-            conclusion=conclusion(tried.steps, found),
-            text=tried.text,
+        event = bounded_reconciled(
+            CommandReconciled(
+                site=self._site,
+                command=order.target,
+                by=order.command,
+                found=inputs,
+                conclusion=conclusion(tried.steps, found),
+                text=tried.text,
+            )
         )
         await self._say(event, last.sequence)
         return ""
