@@ -224,10 +224,76 @@ def _with_what_follows(random: Random) -> list[Step]:
     asked = _ask(random)
     follows: list[Step] = []
     if asked[3] == "SetSpeed":
-        follows = [_confirm(random)]
+        follows = _confirmed(random, "dave" if asked[1] == "alice" else "alice")
     elif asked[3] == "Reset":
-        follows = [_vote(random) for _each in range(3)]
+        follows = _voted(random, asked[1])
     return [asked, *_amid(random, follows)]
+
+
+def _confirmed(random: Random, other: str) -> list[Step]:
+    """By who asked, by another person, with other words, or twice."""
+    again = ("confirm", 6, "", "")
+    match random.randrange(10):
+        case 0 | 1:
+            return [("confirm", 0, other, "")]
+        case 2:
+            return [("confirm", 0, "", "words")]
+        case 3 | 4:
+            return [("confirm", 0, "", ""), ("wait", 0.5), again]
+        case 5:
+            return [_confirm(random)]
+    return [("confirm", 0, "", "")]
+
+
+def _voted(random: Random, asker: str) -> list[Step]:
+    """By two others; by one with two logins, by the asker, on other decisions, or too late."""
+
+    def by(person: str, flaw: str = "") -> Step:
+        return ("vote", 0, person, "approve", flaw)
+
+    return random.choice(
+        (
+            [by("carol"), by("bob")],
+            [by("bob"), by("carol")],
+            [by("bob"), by("bob2")],
+            [by("carol", "decision"), by("bob", "decision")],
+            [by(asker), by("carol"), by(asker)],
+            [by("carol", "brief"), ("wait", 4.0), by("bob")],
+            [by("erin"), by("carol"), ("wait", 16.0), ("wait", 16.0), ("ring",), by("erin")],
+            [_vote(random) for _each in range(3)],
+        )
+    )
+
+
+def _hung(random: Random) -> list[Step]:
+    """Something happens while an executor hangs in the middle of a command; then it goes on."""
+    asset = random.choice(ASSETS)
+    source = "opc1" if asset == VALVE else "plc1"
+    operation, stop = ("Open", "Close") if asset == VALVE else (random.choice(("Trim", "Start")), "Stop")
+    point = random.choice(
+        ("claimed+", "audit+", "read-", "read+", "generation", "look", "written", "claimed-")
+    )
+    how = random.choice(("stall", "freeze", "crash"))
+    between: tuple[Step, ...] = (
+        ("host_takeover", source),
+        ("ask", "dave", asset, stop, ["by", 0.0], "", "execute"),
+        ("act", "alice", asset, "act-lock", 0, 60.5, ""),
+        ("act", "dave", asset, "act-cancel", 0, 60.5, ""),
+        ("policy", "tight", ""),
+        ("plant", "pump-1.temperature", 95.0, 192),
+        ("ask", "dave", asset, operation, ["by", 1.0], "", "execute"),
+        ("wait", 16.0),
+        ("redeliver", source, 0),
+        ("host_start", source),
+    )
+    return [
+        ("host_start", source),
+        ("trap", source, point, how),
+        ("ask", random.choice(("alice", "dave")), asset, operation, ["by", 20.0], "", "execute"),
+        *random.sample(between, random.choice((1, 1, 2, 3))),
+        ("resume", source),
+        ("host_start", source),
+    ]
 
 
 def _asked_act(random: Random) -> list[Step]:
@@ -279,7 +345,7 @@ _DRAWS: Final[tuple[tuple[int, Callable[[Random], Step]], ...]] = (
 )
 
 
-_LONGER: Final = ((170, _with_what_follows), (70, _asked_act))
+_LONGER: Final = ((170, _with_what_follows), (70, _asked_act), (30, _hung))
 
 
 def drawn(seed: int, length: int) -> list[Step]:

@@ -261,6 +261,8 @@ class HandConnection:
 
     async def write(self, tag: int, value: Scalar) -> None:
         world, source = self._host.world, self._host.source
+        if self._host.is_dead:
+            await asyncio.Future()  # whatever else of the process had not died yet has by now
         if world.is_away(source):
             raise DeviceUnavailable("the device is away")
         match world.take_fault(source):

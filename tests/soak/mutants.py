@@ -258,12 +258,9 @@ def main() -> int:
         started = time.process_time()
         steps, what = found_after(mutant)
         missed += not steps
-        SHOWN.print(
-            f"{mutant.text:42} {steps:6} {time.process_time() - started:6.1f} s  {what[:130]}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        spent = time.process_time() - started
+        told = f"{mutant.text:42} {steps:6} {spent:6.1f} s  {what[:130]}"
+        SHOWN.print(told, highlight=False, markup=False, soft_wrap=True)
     return 1 if missed else 0
 
 
