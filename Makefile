@@ -12,7 +12,7 @@ help:
 	@echo "make test    all tests"
 	@echo "make check   style, types, import rules, layout"
 	@echo "make bench   the figures, as a table and as bench.json"
-	@echo "make chaos   kill everything at random for some minutes"
+	@echo "make chaos   kill everything at random; CHAOS_MINUTES of it for a whole site, 30 by default"
 	@echo "make soak    a million random steps against the reference model (STEPS=, SEED=)"
 	@echo "make schemas write schemas/ anew from the code"
 
