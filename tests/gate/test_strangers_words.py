@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import msgspec
+import pytest
 
+from plantops.events import decode
 from plantops.events.base import AssetName, CommandId, PrincipalName, encode_json
 from plantops.events.command_parts import APPROVAL_TYPE, Approval
 from plantops.events.commands import ApprovalRequested, CommandDenied, CommandPermitted
@@ -15,7 +17,8 @@ from plantops.gate.forgetting import REMEMBER
 from plantops.ledger import dsse
 from plantops.model.assets import Argument, Model
 from plantops.model.load import Plant
-from plantops.policy.document import Compare, OperationRule, Permissive
+from plantops.policy.document import ArgumentLimit, Compare, Limit, OperationRule, Permissive
+from support.acts_samples import POLICY_OF_ACTS, ActStory
 from support.gate_samples import MODEL, OPC1, PLC1, POLICY, SITE, VALVE, Story, seen, well
 from support.plant_samples import NOW, key
 
@@ -87,3 +90,15 @@ def word(wanted: ApprovalRequested) -> Approval:
         expires_at=NOW + timedelta(minutes=5),
         nonce="n",
     )
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**30), 2**64])
+def test_an_executor_that_tells_a_number_nobody_can_calculate_with_ends_no_gate(value: int) -> None:
+    bounded = OperationRule(limits={"PERCENT": ArgumentLimit(max_change=50.0)})
+    drift = Limit(id="drift", applies=("valve-001.*",), drift={"PERCENT": 500.0})
+    rules = {**POLICY_OF_ACTS.operations, "valve-001.SetPosition": bounded}
+    story = ActStory(msgspec.structs.replace(POLICY_OF_ACTS, operations=rules, limits=(drift,)))
+    moved = story.positioned(40.0, before=value)
+    story.act("undo", {"command": moved}, asset=VALVE)
+    assert "argument:PERCENT" in story.only(CommandDenied).reason
+    assert decode(encode_json(story.out[0])) == story.out[0]

@@ -135,4 +135,5 @@ def _shown(value: Scalar) -> str:
 
 
 def _is_number(value: Scalar | None) -> bool:
-    return value is not None and is_of_type(value, "number")
+    """One that can be calculated with: a longer integer than 64 bit is no float."""
+    return value is not None and is_of_type(value, "number") and is_writable_down(value)
