@@ -38,6 +38,18 @@ HISTORIES: dict[str, list[Step]] = {
         ("gate_crash",),
         ("act", "alice", "valve-1", "act-reconcile", 0, 60.5, ""),
     ],
+    # Which command stood in the way of an undo hung on what a restarted gate had folded first.
+    "a restarted gate says in the same words why something cannot be undone": [
+        ("policy", "base", ""),
+        ("ask", "alice", "pump-2", "Trim", ["by", 0.0], "", "execute"),
+        ("host_start", "plc1"),
+        ("trap", "plc1", "read+", "crash"),
+        ("ask", "dave", "pump-2", "Start", ["by", 20.0], "", "execute"),
+        ("host_start", "plc1"),
+        ("ring",),
+        ("gate_anew",),
+        ("act", "alice", "pump-1", "act-undo", 11, 30.0, ""),
+    ],
     "what is permitted under a policy is not judged by the one before": [
         ("host_start", "plc1"),
         ("policy", "base", ""),

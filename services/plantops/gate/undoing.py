@@ -112,7 +112,10 @@ def why_not(
         return f"{name} {reason}"
     if deed.model != model:
         return f"the model is another one than when {name} was written"
-    return _later(view, reversed(state.on_asset.get(asset, {})), target, command)
+    # What people asked for stands in its order whatever was folded first; what the gate ordered does not.
+    asked = (each for each in reversed(state.on_asset.get(asset, {})) if each not in state.fallbacks)
+    ordered = sorted(each for each, known in state.fallbacks.items() if known.asked.intent.asset == asset)
+    return _later(view, asked, target, command) or _later(view, ordered, target, command)
 
 
 def _unfit(deed: Deed) -> str:
