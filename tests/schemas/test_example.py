@@ -138,7 +138,9 @@ async def test_it_refuses_an_export_that_was_changed(
     assert "the tiles do not give the signed root" in refusal()
     leaves.write_bytes(good)
 
-    good = damage(folder / "checkpoint", b"plantops/demo/", b"0000000")
+    # The first of them names the log; a witness's name may stand below, and nobody here asks for one.
+    good = (folder / "checkpoint").read_bytes()
+    (folder / "checkpoint").write_bytes(good.replace(b"plantops/demo/", b"plantops/demo/0", 1))
     assert "no trusted notary signed the checkpoint" in refusal()
     (folder / "checkpoint").write_bytes(good)
 

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from layout.repository import ROOT
+from plantops.events import ALL_TYPES
 from plantops.events.base import encode_json
 from plantops.events.envelope import CONTENT_TYPE, DATA_SCHEMA, MSGPACK, read_data_schema
 from plantops.events.queries import TagsAsked
@@ -117,7 +118,8 @@ async def test_an_answer_fits_its_schema(demo: RunningSite, service: Any) -> Non
             validator(of(service.question).path).validate(msgspec.json.decode(question))
         answer = msgspec.json.decode((await alice.bus.request(subject, question, timeout=10.0)).data)
         validator(of(service.answer).path).validate(answer)
-        refusal = (await alice.bus.request(subject, b'{"tags":7,"limit":"x","command":7}', timeout=10.0)).data
+        nonsense = b'{"tags":7,"limit":"x","command":7,"asset":7}'
+        refusal = (await alice.bus.request(subject, nonsense, timeout=10.0)).data
         if service.question is not None:
             validator("services/problem/1.schema.json").validate(msgspec.json.decode(refusal))
 
@@ -133,7 +135,8 @@ def test_recorded_decisions_fit_the_schemas() -> None:
     found = dict(recorded())
     assert len(found) > 50
     for place, event in found.items():
-        errors = list(validator(f"events/{event['type']}/1.schema.json").iter_errors(event))
+        version = ALL_TYPES[event["type"]].version
+        errors = list(validator(f"events/{event['type']}/{version}.schema.json").iter_errors(event))
         assert errors == [], place
 
 
