@@ -270,3 +270,13 @@ def test_whatever_happens_no_window_holds_more_than_allowed(
         assert all(
             len([at for at in taken if start - timedelta(seconds=60) < at <= start]) <= 2 for start in taken
         )
+
+
+def test_an_agent_that_names_another_person_each_time_gets_no_more_turns() -> None:
+    agent = msgspec.structs.replace(POLICY.principals["agent"], person="Erin")
+    policy = policy_with(Limit(id="one", applies=("*",), per="person", calls=1))
+    story = Story(policy=msgspec.structs.replace(policy, principals={**policy.principals, "agent": agent}))
+    assert permitted(story, mark(story, actor="agent", on_behalf_of=("alice",)))
+    assert not permitted(story, mark(story, actor="agent", on_behalf_of=("bob",)))
+    assert not permitted(story, mark(story, actor="alice"))
+    assert permitted(story, mark(story, actor="bob"))

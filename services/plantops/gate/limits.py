@@ -35,7 +35,7 @@ def uses_of(state: GateState, policy: Policy, asked: Asked, now: datetime) -> tu
     The window reaches from `now` back; what was permitted exactly its length ago is out. A limit whose use
     cannot be counted is left out: a window beyond what is kept, or a drift of which one step is not known.
     """
-    scope = _Scope(policy, asked.intent.asset, _person_of(policy, asked))
+    scope = _Scope(policy, asked.intent.asset, _persons_of(policy, asked))
     matching = rights.patterns_for(asked.intent.asset, asked.intent.operation)
     told = (_use(state, scope, limit, now) for limit in limits_on(policy, matching))
     return tuple(use for use in told if use is not None)
@@ -45,13 +45,14 @@ def uses_of(state: GateState, policy: Policy, asked: Asked, now: datetime) -> tu
 class _Scope:
     policy: Policy
     asset: AssetName
-    person: PrincipalName
+    persons: frozenset[str]
 
-    def holds(self, limit: Limit, asset: str, operation: str, person: str) -> bool:
-        """Whether a limit counts this together with what is asked."""
+    def holds(self, limit: Limit, asset: str, operation: str, persons: frozenset[str]) -> bool:
+        """Whether a limit counts this together with what is asked: for each person behind both of them,
+        since an agent may name whom it likes and does not get more turns by that."""
         if limit.per == "asset" and asset != self.asset:
             return False
-        if limit.per == "person" and person != self.person:
+        if limit.per == "person" and persons.isdisjoint(self.persons):
             return False
         return rights.covers(limit.applies, rights.patterns_for(asset, operation))
 
@@ -63,7 +64,7 @@ def _use(state: GateState, scope: _Scope, limit: Limit, now: datetime) -> LimitU
     window = timedelta(seconds=limit.window_seconds)
     if state.uses_from is not None and state.uses_from > now - window:
         return None
-    counted = [use for use in _counted(state, now - window) if scope.holds(limit, *_place(use))]
+    counted = [use for use in _counted(state, now - window) if scope.holds(limit, *_place(scope.policy, use))]
     drift: dict[str, float] = {}
     for argument in sorted(limit.drift):
         if any(argument in use.unknown for use in counted):
@@ -72,8 +73,8 @@ def _use(state: GateState, scope: _Scope, limit: Limit, now: datetime) -> LimitU
     return LimitUse(limit=limit.id, calls=len(counted), concurrent=concurrent, drift=drift)
 
 
-def _place(use: Use) -> tuple[str, str, str]:
-    return use.asset, use.operation, use.person
+def _place(policy: Policy, use: Use) -> tuple[str, str, frozenset[str]]:
+    return use.asset, use.operation, rights.persons_of(policy, "", use.chain) | {use.person}
 
 
 def _counted(state: GateState, since: datetime) -> Iterator[Use]:
@@ -94,14 +95,14 @@ def _under_way(state: GateState, scope: _Scope, limit: Limit, now: datetime) -> 
         asked, permit = view.asked(command), view.course(command).permit
         if asked is None or permit is None or not (view.deed(command).claimed or now <= permit.not_after):
             continue
-        person = _person_of(scope.policy, asked)
-        if scope.holds(limit, permit.asset, permit.operation, person):
+        if scope.holds(limit, permit.asset, permit.operation, _persons_of(scope.policy, asked)):
             yield command
 
 
-def _person_of(policy: Policy, asked: Asked) -> PrincipalName:
+def _persons_of(policy: Policy, asked: Asked) -> frozenset[str]:
     intent = asked.intent
-    return _counted_for(rights.person_of(policy, intent.actor, intent.on_behalf_of), intent.actor)
+    named = _counted_for(rights.person_of(policy, intent.actor, intent.on_behalf_of), intent.actor)
+    return rights.persons_of(policy, intent.actor, intent.on_behalf_of) | {named}
 
 
 def _counted_for(person: str, actor: str) -> PrincipalName:
@@ -121,6 +122,7 @@ def record_permit(state: GateState, plant: Plant, event: CommandPermitted) -> No
         person=_counted_for(decision.person, decision.actor),
         drift=drift,
         unknown=unknown,
+        chain=(event.permit.actor, *event.permit.on_behalf_of),
     )
     while state.uses:
         oldest = next(iter(state.uses.values()))

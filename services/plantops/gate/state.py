@@ -102,7 +102,7 @@ class Use(msgspec.Struct):
     """A permitted command in the normal direction, as the limits count it.
 
     `drift` is how far each numeric argument moved what stood in the device; of the arguments in `unknown`
-    that cannot be told. `expired`: nobody took it in time.
+    that cannot be told. `expired`: nobody took it in time. `chain` are the actor and those it named.
     """
 
     command: CommandId
@@ -113,6 +113,7 @@ class Use(msgspec.Struct):
     drift: dict[str, float] = {}
     unknown: tuple[str, ...] = ()
     expired: bool = False
+    chain: tuple[PrincipalName, ...] = ()
 
 
 class Deed(msgspec.Struct):
