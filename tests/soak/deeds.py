@@ -91,8 +91,8 @@ def _of_moment(memory: Memory, permit: Permitted, deed: Deed, standing: Standing
     ask, profile = permit.ask, standing.profile
     if not standing.is_valid(deed.at):
         yield "policy: not valid at the write"
-    if permit.claimed_upon is None or permit.claimed_upon.digest != permit.policy:
-        yield "policy: claimed under another one than it was permitted under"
+    if len(permit.done) == 1 and standing.digest != permit.policy:
+        yield "policy: begun under another one than it was permitted under"
     if not doing.are_in_range(ask, profile):
         yield "arguments: out of what the policy of now allows"
     if any((deed.at - seen.at).total_seconds() > doing.WAIT for seen in deed.look.values()):

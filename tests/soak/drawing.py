@@ -271,7 +271,7 @@ def _hung(random: Random) -> list[Step]:
     source = "opc1" if asset == VALVE else "plc1"
     operation, stop = ("Open", "Close") if asset == VALVE else (random.choice(("Trim", "Start")), "Stop")
     point = random.choice(
-        ("claimed+", "audit+", "read-", "read+", "generation", "look", "written", "claimed-")
+        ("claimed+", "audit+", "read-", "read+", "generation", "generation", "look", "written", "claimed-")
     )
     how = random.choice(("stall", "freeze", "crash"))
     between: tuple[Step, ...] = (
@@ -283,6 +283,8 @@ def _hung(random: Random) -> list[Step]:
         ("plant", "pump-1.temperature", 95.0, 192),
         ("ask", "dave", asset, operation, ["by", 1.0], "", "execute"),
         ("wait", 16.0),
+        ("wait", 9.0),
+        ("wait", 9.0),
         ("redeliver", source, 0),
         ("host_start", source),
     )
@@ -302,7 +304,9 @@ def _asked_act(random: Random) -> list[Step]:
         case "act-bypass":
             hot: Step = ("plant", f"{asked[2]}.temperature", 130.0, 192)
             then = ("ask", "alice", asked[2], "Trim", ["by", 20.0], "", "execute")
-            return [asked, *_amid(random, [_vote(random), _vote(random), hot, then])]
+            votes: list[Step] = [("vote", 0, each, "approve", "") for each in ("carol", "bob")]
+            late: list[Step] = random.choice(([], [], [("wait", 9.0)], [("wait", 31.0)]))
+            return [asked, *_amid(random, [*votes, hot, *late, then])]
         case "act-undo":
             return [asked, *_amid(random, [_confirm(random)])]
     return [asked]

@@ -24,7 +24,7 @@ from plantops.events import decode
 from plantops.events.base import PrincipalName, from_nanoseconds
 from plantops.events.command_parts import Intent
 from plantops.events.commands import CommandClaimed
-from plantops.gate import approvals, circumstances, locks, requests, simulations, undoing, withdrawals
+from plantops.gate import approvals, locks, requests, simulations, site, undoing, withdrawals
 from plantops.gate.state import View
 from plantops.ledger import dsse
 from plantops.policy import conditions, rules, verify
@@ -145,8 +145,8 @@ def _time_stands_still(_original: Any) -> Any:
 
 
 def _ignores_rejections(original: Any) -> Any:
-    def decide(site: Any, state: Any, event: Any, now: datetime) -> Any:
-        return () if event.approval.verdict == "reject" else original(site, state, event, now)
+    def decide(where: Any, state: Any, event: Any, now: datetime) -> Any:
+        return () if event.approval.verdict == "reject" else original(where, state, event, now)
 
     return decide
 
@@ -169,17 +169,11 @@ def _believes_events(original: Any) -> Any:
     return believe
 
 
-def _one_is_enough(original: Any) -> Any:
-    def unlock(act: Any) -> Any:
-        hung = locks._lock_of(act)
-        lifting = ("somebody",) if act.decision.person != hung.person else hung.lifting
-        act.state.locks[hung.lock] = msgspec.structs.replace(hung, lifting=lifting)
-        try:
-            return original(act)
-        finally:
-            act.state.locks[hung.lock] = hung
+def _half_lifted(original: Any) -> Any:
+    def lock_of(act: Any) -> Any:
+        return msgspec.structs.replace(original(act), lifting=("somebody",))
 
-    return unlock
+    return lock_of
 
 
 def _by_chance(_original: Any) -> Any:
@@ -211,10 +205,13 @@ MUTANTS: Final = (
     Mutant("any mode will do", ((rules, "equals", always("true")),)),
     Mutant(
         "a bypass never ends",
-        ((rules, "bypass_of", _bypass_for_ever), (circumstances, "circumstances_of", _keeps_bypasses)),
+        ((rules, "bypass_of", _bypass_for_ever), (site, "circumstances_of", _keeps_bypasses)),
     ),
     Mutant("locks are ignored", ((rules, "hindrances", always(())),)),
-    Mutant("one other person lifts a lock", ((locks, "unlock", _one_is_enough),)),
+    Mutant(
+        "one other person lifts a lock",
+        ((locks, "_lock_of", _half_lifted), (locks, "_counts_still", always(True))),
+    ),
     Mutant("limits are not counted", ((rules, "limit_findings", always(())),)),
     Mutant("an expired policy goes on", ((rules, "status", always("in_force")),)),
     Mutant("an older policy is taken", ((verify, "_check_order", always(None)),)),

@@ -50,6 +50,24 @@ HISTORIES: dict[str, list[Step]] = {
         ("gate_anew",),
         ("act", "alice", "pump-1", "act-undo", 11, 30.0, ""),
     ],
+    "nothing is begun under another policy than it was permitted under": [
+        ("policy", "base", ""),
+        ("host_start", "plc1"),
+        ("trap", "plc1", "claimed-", "stall"),
+        ("ask", "dave", "pump-1", "Start", ["by", 20.0], "", "execute"),
+        ("policy", "tight", ""),
+        ("resume", "plc1"),
+    ],
+    # The run that had lost the source ended the stop as not done, and then the next one did it.
+    "a stop is ended by the run that has the source": [
+        ("policy", "tight", ""),
+        ("fault", "plc1", "away"),
+        ("ask", "dave", "pump-1", "Stop", ["by", 0.0], "", "execute"),
+        ("host_start", "plc1"),
+        ("host_takeover", "plc1"),
+        ("fault", "plc1", "back"),
+        ("wait", 4.0),
+    ],
     "what is permitted under a policy is not judged by the one before": [
         ("host_start", "plc1"),
         ("policy", "base", ""),

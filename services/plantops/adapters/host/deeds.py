@@ -106,14 +106,14 @@ class Deeds:
         if reason := await standing.revoked():
             return replace(course, stopped=reason)
         before = next(one for one in inputs if one.tag == write.tag)
-        tried = len(course.steps)
+        tried, policy = len(course.steps), decision.policy if course.is_written else permit.policy
         course = await self._hands.write(
             course,
             write,
             before,
             standing=standing,
             void=lambda: (
-                standing.void() or outdated(decision, self._rules, self._clock.monotonic() - judged_at)
+                standing.void() or outdated(policy, self._rules, self._clock.monotonic() - judged_at)
             ),
             lane=Lane.COMMAND,
             started=started,

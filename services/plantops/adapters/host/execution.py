@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from plantops.adapters.host.ports import Rules, same
-from plantops.events.base import Scalar, SiteName, TagName, from_nanoseconds
+from plantops.events.base import Digest, Scalar, SiteName, TagName, from_nanoseconds
 from plantops.events.command_parts import Decision, Invocation, ObservedInput, Permit, StepResult, Write
 from plantops.events.frames import Sample
 from plantops.events.quality import is_good, quality_name
@@ -130,10 +130,13 @@ def aged(one: ObservedInput, seconds: float) -> ObservedInput:
 MAX_WAIT_SECONDS = 5.0
 
 
-def outdated(decision: Decision, rules: Rules, waited_seconds: float) -> str:
-    """Why a judgement carries no write any more, asked with the device in hand; empty when it does."""
-    if decision.policy != rules.policy:
-        return "another policy came into force since it was judged"
+def outdated(policy: Digest, rules: Rules, waited_seconds: float) -> str:
+    """Why a judgement carries no write any more, asked with the device in hand; empty when it does.
+
+    `policy` must be in force still: the permit's until something was written, then that of the judgement.
+    """
+    if policy != rules.policy:
+        return "another policy came into force meanwhile"
     if not waited_seconds <= MAX_WAIT_SECONDS:
         return (
             f"it was judged {waited_seconds:.1f} s ago, at most {MAX_WAIT_SECONDS:g} s may pass to the write"

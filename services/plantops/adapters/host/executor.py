@@ -305,6 +305,11 @@ class Executor:
         )
 
     async def _finish(self, permit: Permit, final: Final) -> None:
+        if permit.safe_direction and not self._is_ours():
+            # The host that has the source now does it again and knows how it ended; ours would be too early.
+            raise BrokerUnavailable(
+                f"the stop {permit.command!r} is left to the host that has the source now"
+            )
         final = bounded_outcome(final)
         await self._outcomes.say(permit.command, self._message(permit, final))
         log.info("command.ended", command=permit.command, outcome=event_type(final))

@@ -49,7 +49,7 @@ class Invocations:
 
         def void() -> str:
             waited = self._clock.monotonic() - judged_at
-            return standing.void() or outdated(decision, self._rules, waited)
+            return standing.void() or outdated(permit.policy, self._rules, waited)
 
         return await self._invoke(permit, invocation, decision, void, started)
 
