@@ -155,6 +155,7 @@ UNSOUND: list[tuple[Policy, str]] = [
     (with_policy(roles={**POLICY.roles, "guest": Role(operations=("Stop",))}), "'Stop'"),
     (people(**{"a.b": Principal(kind="process")}), "'a.b'"),
     (people(carol=Principal(kind="person")), "without `person`"),
+    (people(carol=Principal(kind="agent", person=f" {POLICY.principals['alice'].person.upper()}")), "alike"),
     (people(carol=Principal(kind="agent", keys=("AAAA",))), "no Ed25519 public key"),
     (people(carol=Principal(kind="agent", logins=("",))), "empty login"),
     (people(carol=Principal(kind="agent", logins=("UA",))), "to alice and carol"),

@@ -184,4 +184,5 @@ def busy(view: View, asset: AssetName, now: datetime, command: CommandId) -> str
         return ""
     asked = view.asked(other)
     name = f"{view.handle(other)} ({asked.intent.operation})" if asked else other
-    return f"in_flight: {name} is still being executed on {asset}; wait for its outcome, or stop the asset"
+    end = "wait for its executor's last word, which a stop does not replace"
+    return f"in_flight: {name} is still being executed on {asset}: {end}"

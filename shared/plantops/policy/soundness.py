@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
@@ -81,6 +82,20 @@ def _principals(policy: Policy) -> Iterator[str]:
         if not all(principal.logins):
             yield f"gives {name!r} an empty login: remove it"
         yield from _held(policy, name, approving)
+    yield from _alike(policy)
+
+
+def _alike(policy: Policy) -> Iterator[str]:
+    """One natural person under two spellings would count as two, and approve what he asked for himself."""
+    spellings: dict[str, set[str]] = {}
+    for principal in policy.principals.values():
+        if principal.person:
+            plain = " ".join(unicodedata.normalize("NFKC", principal.person).casefold().split())
+            spellings.setdefault(plain, set()).add(principal.person)
+    for found in spellings.values():
+        if len(found) > 1:
+            names = " and ".join(map(repr, sorted(found)))
+            yield f"spells one person as {names}: write it alike"
 
 
 def _held(policy: Policy, name: str, approving: set[str]) -> Iterator[str]:
