@@ -24,7 +24,7 @@ from plantops.events import decode
 from plantops.events.base import PrincipalName, from_nanoseconds
 from plantops.events.command_parts import Intent
 from plantops.events.commands import CommandClaimed
-from plantops.gate import approvals, locks, requests, simulations, site, undoing, withdrawals
+from plantops.gate import approvals, circumstances, locks, requests, simulations, site, undoing, withdrawals
 from plantops.gate.state import View
 from plantops.ledger import dsse
 from plantops.policy import conditions, rules, verify
@@ -32,7 +32,7 @@ from plantops.policy.keyring import Keyring
 from soak.episode import be_silent, episodes, play
 
 SHOWN: Final = Console()
-ENOUGH: Final = 8_000
+ENOUGH: Final = 20_000
 """Steps after which a break counts as not found."""
 
 
@@ -205,7 +205,11 @@ MUTANTS: Final = (
     Mutant("any mode will do", ((rules, "equals", always("true")),)),
     Mutant(
         "a bypass never ends",
-        ((rules, "bypass_of", _bypass_for_ever), (site, "circumstances_of", _keeps_bypasses)),
+        (
+            (rules, "bypass_of", _bypass_for_ever),
+            (circumstances, "bypass_of", _bypass_for_ever),
+            (site, "circumstances_of", _keeps_bypasses),
+        ),
     ),
     Mutant("locks are ignored", ((rules, "hindrances", always(())),)),
     Mutant(
