@@ -260,6 +260,7 @@ def _voted(random: Random, asker: str) -> list[Step]:
             [by(asker), by("carol"), by(asker)],
             [by("carol", "brief"), ("wait", 4.0), by("bob")],
             [by("erin"), by("carol"), ("wait", 16.0), ("wait", 16.0), ("ring",), by("erin")],
+            [("vote", 0, "carol", "reject", ""), by("bob"), by("carol")],
             [_vote(random) for _each in range(3)],
         )
     )

@@ -188,10 +188,8 @@ def _by_chance(_original: Any) -> Any:
 
 MUTANTS: Final = (
     Mutant("who asked may approve", ((approvals, "_who_not", deaf_to("asked for it")),)),
-    Mutant("two logins are two persons", ((approvals, "_person", lambda _o: lambda _p, name: name),)),
     Mutant("any role may approve", ((approvals, "_who_not", deaf_to("none of the roles")),)),
     Mutant("approvals stand on any decision", ((approvals, "_why_not", _any_decision),)),
-    Mutant("an approval never runs out", ((approvals, "_when_not", always("")),)),
     Mutant("rejections are not heard", ((approvals, "decide", _ignores_rejections),)),
     Mutant(
         "approvals outlive policies and stops",

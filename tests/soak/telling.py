@@ -74,6 +74,8 @@ def stored(world: World, message: Stored) -> None:
         permit = world.model.permits.get(event.command)
         if permit is not None:
             permit.final = permit.final or FINALS[type(event)]
+    if kind not in world.rung_by:
+        return
     recorded = Recorded("COMMANDS", message.sequence, message.subject, message.time_ns, event, writer)
     world.ringing = world.timer.evolve(world.ringing, recorded)
 

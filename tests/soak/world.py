@@ -74,6 +74,7 @@ class World:
         self.old_hosts: list[HostRun] = []
         self.timer = Timer(SITE)
         self.ringing: TimerState = self.timer.initial()
+        self.rung_by = {subject.split(".")[2] for reads in self.timer.consumes for subject in reads.subjects}
         self.history: list[tuple[Recorded, tuple[bytes, ...]]] = []
         self.gate: GateRun = GateRun(self)
         self.old_gates: list[GateRun] = []
