@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 
-from plantops.events.base import CommandId, Scalar
+from plantops.events.base import CommandId, Digest, PrincipalName, Scalar, encode_json
 from plantops.events.circumstances import Bypass
+from plantops.events.command_parts import APPROVAL_TYPE, Approval, Grant
 from plantops.events.commands import (
     ApprovalRequested,
     CommandCancelled,
@@ -17,9 +20,11 @@ from plantops.events.commands import (
 )
 from plantops.events.governance import BypassEnded, BypassGranted
 from plantops.gate import answers
+from plantops.ledger import dsse
 from plantops.policy.document import BypassClass
 from support.acts_samples import HOT, POLICY_OF_ACTS, ActStory
-from support.gate_samples import PUMP, VALVE, after
+from support.gate_samples import PUMP, SITE, VALVE, after
+from support.plant_samples import key
 
 WORDS: dict[str, Scalar] = {
     "permissive": "cool",
@@ -181,3 +186,33 @@ def test_who_asked_for_a_bypass_does_not_approve_it() -> None:
     story.act("bypass", WORDS)
     story.approve(story.one(ApprovalRequested), "alice2")
     assert not any(isinstance(event, (BypassGranted, CommandDenied)) for event in story.out)
+
+
+def test_what_persons_signed_for_it_goes_into_each_permit_also_after_a_restart() -> None:
+    story = ActStory()
+    command = story.act("bypass", WORDS, evidence="the signed act")
+    story.approve(story.one(ApprovalRequested), "carol", evidence=approval_of(story, command))
+    approved = story.state.courses[command].approvals
+    story.state = story.gate.load(story.gate.dump(story.state))
+    story.ask("SetSpeed", {"RPM": 1200.0}, observation=story.hot())
+    grant = Grant(bypass=command, intent="the signed act", approvals=approved)
+    assert story.only(SimulationOrdered).permit.grants == (grant,)
+    story.wait(600)
+    story.fire(command, "bypass")
+    again = story.gate.load(story.gate.dump(story.state))
+    assert again.asked[command].evidence == ""
+
+
+def approval_of(story: ActStory, command: CommandId) -> str:
+    word = Approval(
+        site=SITE,
+        command=command,
+        person=PrincipalName("carol"),
+        verdict="approve",
+        intent=story.state.asked[command].digest,
+        decision=Digest("d" * 64),
+        issued_at=story.now,
+        expires_at=story.now + timedelta(minutes=5),
+        nonce="n",
+    )
+    return dsse.encode(dsse.seal(APPROVAL_TYPE, encode_json(word), key("carol"))).decode()

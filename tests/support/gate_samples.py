@@ -257,6 +257,7 @@ class Story:
         blind: bool = False,
         signed: bool = True,
         key: str = "",
+        evidence: str = "",
         **changed: object,
     ) -> CommandId:
         """An intent as the door would store it; gives the command's identity. A confirmation names the
@@ -286,7 +287,7 @@ class Story:
             digest=Digest(hashlib.sha256(repr(intent).encode()).hexdigest()),
             login=PrincipalName(actor),
             signer=actor if signed else "",
-            evidence="",
+            evidence=evidence,
             received_at=self.now,
             observation=None if blind else observation or well(at=self.now),
         )

@@ -54,7 +54,7 @@ SITE = SiteName("demo")
 SOURCE = SourceName("plc1")
 ME = "adapter-plc1"
 PUMP = AssetName("pump-001")
-ALICE = PrincipalName("alice")
+ALICE, BOB = PrincipalName("alice"), PrincipalName("bob")
 RUN, SETPOINT, SPEED, TEMPERATURE = 0, 1, 2, 3
 
 DEFINITION = SourceDefined(
@@ -113,6 +113,8 @@ class Keys:
         self.gate = SigningKey.generate()
         self.adapter = SigningKey.generate()
         self.stranger = SigningKey.generate()
+        self.alice = SigningKey.generate()
+        self.bob = SigningKey.generate()
 
 
 def start() -> datetime:
@@ -140,10 +142,18 @@ def policy(
         principals={
             "gate": Principal(kind="process", keys=(keys.gate.public.to_base64(),), roles=("gate",)),
             ME: Principal(kind="process", keys=(keys.adapter.public.to_base64(),), roles=("executor",)),
-            ALICE: Principal(kind="person", person="alice", roles=("operator",)),
+            ALICE: Principal(
+                kind="person", person="alice", roles=("operator",), keys=(keys.alice.public.to_base64(),)
+            ),
+            BOB: Principal(
+                kind="person", person="bob", roles=("supervisor",), keys=(keys.bob.public.to_base64(),)
+            ),
         },
-        roles={"operator": Role(operations=("*",))},
-        operations={f"{PUMP}.Stop": OperationRule(safe_direction=True, execute_seconds=30.0)},
+        roles={"operator": Role(operations=("*",)), "supervisor": Role()},
+        operations={
+            f"{PUMP}.Stop": OperationRule(safe_direction=True, execute_seconds=30.0),
+            "*.act-bypass": OperationRule(approval_roles=("supervisor",)),
+        },
         permissives=(
             Permissive(
                 id="cool",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-import msgspec
-
-from plantops.events.base import CommandId, PrincipalName
+from plantops.events.base import CommandId
 from plantops.events.command_parts import Approval, Decision
 from plantops.events.commands import (
     ApprovalAccepted,
@@ -19,15 +17,14 @@ from plantops.events.governance import ApprovalEscalated
 from plantops.events.operations import TimerFired
 from plantops.flow.processor import Output
 from plantops.gate import acts, requests, simulations, withdrawals
+from plantops.gate.given import standing_approvals
 from plantops.gate.site import Site, first_reason
 from plantops.gate.state import Asked, Course, GateState, View
 from plantops.gate.unchanged import moved
 from plantops.gate.undoing import governing, is_undo
-from plantops.ledger import dsse
 from plantops.policy.acts import is_act
 from plantops.policy.document import Policy
 from plantops.policy.judge import rule_for
-from plantops.runtime.errors import TrustError
 
 # Rules on the plant itself, which each approval is held against; time and use are judged at the last.
 _OF_THE_PLANT = ("mode:", "change:", "permissive:")
@@ -64,7 +61,7 @@ def _count(
     assert course.approval is not None  # told by `decide`, as are the next two
     assert course.simulated is not None
     assert verified is not None
-    before = _standing(course, now)
+    before = standing_approvals(course, now)
     given = len(before) + 1
     accepted = ApprovalAccepted(
         site=site.site,
@@ -139,7 +136,7 @@ def _why_not(
         return reason
     if (approval.intent, approval.decision) != (wanted.intent, wanted.decision):
         return "it was given for other words or another decision than the ones that wait"
-    return _who_not(policy, approval, asked, course, _standing(course, now))
+    return _who_not(policy, approval, asked, course, standing_approvals(course, now))
 
 
 def _when_not(policy: Policy, approval: Approval, now: datetime) -> str:
@@ -176,25 +173,6 @@ def _who_not(
     if not set(principal.roles) & set(roles):
         return f"{name} has none of the roles {', '.join(roles) or '(none named by the policy)'}"
     return ""
-
-
-def _standing(course: Course, now: datetime) -> dict[PrincipalName, str]:
-    """The exact words of those whose approval still counts: each said himself until when, and may say it
-    again. Where no words were kept the end of the request is all there is."""
-    return {
-        person: words
-        for person, words in zip(course.approvers, course.approvals, strict=False)
-        if not words or now <= _end_of(words)
-    }
-
-
-def _end_of(words: str) -> datetime:
-    """When an approval runs out; long ago where it cannot be read."""
-    try:
-        payload = dsse.decode(words.encode()).body()
-        return msgspec.json.decode(payload, type=Approval).expires_at
-    except (TrustError, msgspec.DecodeError, UnicodeDecodeError):
-        return datetime.min.replace(tzinfo=UTC)
 
 
 def _person(policy: Policy, name: str) -> str:

@@ -14,6 +14,7 @@ from plantops.events.subjects import generation as generation_subject
 from plantops.flow.processor import Output
 from plantops.gate import undoing
 from plantops.gate.circumstances import circumstances_of, counted
+from plantops.gate.given import grants_of
 from plantops.gate.state import Asked, GateState, View
 from plantops.model.load import Plant
 from plantops.policy.acts import is_act
@@ -144,6 +145,7 @@ class Site:
             plan = self.plan(state, asked)
         assert state.verified is not None
         rule = rule_for(state.verified.policy, intent.asset, intent.operation)
+        bypasses = counted(state.verified.policy, decision)
         found = self.plant.operation(intent.asset, intent.operation)
         return Permit(
             site=self.site,
@@ -159,7 +161,8 @@ class Site:
             writes=plan.writes,
             invocation=plan.invocation,
             compensates=found is not None and found.compensate == "restore" and not undoes,
-            bypasses=counted(state.verified.policy, decision),
+            bypasses=bypasses,
+            grants=grants_of(state, bypasses),
             undoes=undoes,
             policy=decision.policy,
             model=decision.model,

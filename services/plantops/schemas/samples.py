@@ -116,6 +116,7 @@ _PERMIT: Final = parts.Permit(
     compensates=True,
     evidence="the signed intent, as it came",
     approvals=("a signed approval, as it came",),
+    grants=(parts.Grant(bypass=BYPASS.bypass, intent="the signed act", approvals=("its approval",)),),
 )
 _APPROVAL: Final = parts.Approval(
     site=SITE,

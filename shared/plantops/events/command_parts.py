@@ -154,15 +154,23 @@ class Invocation(Record, frozen=True):
     timeout_seconds: float = 30.0
 
 
+class Grant(Record, frozen=True):
+    """What persons signed behind a bypass: the exact intent of the act, and the exact approvals of it."""
+
+    bypass: CommandId
+    intent: str
+    approvals: tuple[str, ...] = ()
+
+
 class Permit(Record, frozen=True):
     """All that an executor may do for one command, and until when.
 
     `on_behalf_of` is the intent's chain: the executor judges the same persons as the gate. `bypasses` are
     those that the gate's judgement counted with. `undoes` is the command whose recorded undo these writes
     are, instead of the operation's own. Either `writes` or `invocation` says what to do. `compensates`:
-    when a later step fails, the steps done are taken back. `evidence` is the exact signed intent ("" where the
-    policy takes unsigned ones) and `approvals` the exact signed approvals: the executor believes the persons,
-    not the gate (`policy.evidence`).
+    when a later step fails, the steps done are taken back. `evidence` is the exact signed intent (empty where
+    the policy takes unsigned ones) and `approvals` the exact signed approvals: the executor believes the
+    persons, not the gate (`policy.evidence`). `grants` are the same for the bypasses.
     """
 
     site: SiteName
@@ -187,6 +195,7 @@ class Permit(Record, frozen=True):
     compensates: bool = False
     evidence: str = ""
     approvals: tuple[str, ...] = ()
+    grants: tuple[Grant, ...] = ()
 
 
 class StepResult(Record, frozen=True):

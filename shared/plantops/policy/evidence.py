@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from plantops.events.base import encode_json
-from plantops.events.command_parts import RISKS, Approval, Intent, Permit, Risk, command_id
+from plantops.events.command_parts import RISKS, Intent, Permit, Risk, command_id
 from plantops.model.load import Plant
 from plantops.policy.acts import UNDO
-from plantops.policy.document import OperationRule, Policy
+from plantops.policy.approved import Asked, approvals_problem
+from plantops.policy.document import OperationRule
+from plantops.policy.grants import grants_problem
 from plantops.policy.keyring import Keyring
 from plantops.policy.needs import effective_risk, rule_for, undo_hindrance
 from plantops.runtime.errors import TrustError
@@ -37,6 +39,8 @@ def evidence_problem(permit: Permit, keyring: Keyring, plant: Plant, now: dateti
     if permit.undoes and (problem := undo_hindrance(policy, plant, permit.asset, permit.operation)):
         return problem
     late = now - timedelta(seconds=rule.execute_seconds + policy.clock_skew_seconds)
+    if problem := grants_problem(permit, keyring):
+        return problem
     if not permit.evidence:
         highest = policy.unsigned_risk
         is_enough = highest and RISKS.index(risk) <= RISKS.index(highest)
@@ -48,7 +52,8 @@ def evidence_problem(permit: Permit, keyring: Keyring, plant: Plant, now: dateti
         )
         if problem or risk != "critical":
             return problem
-        return _approvals_problem(permit, keyring, rule, late)
+        asked = Asked(permit.site, permit.command, permit.intent, (permit.actor, *permit.on_behalf_of))
+        return approvals_problem(asked, permit.approvals, keyring, rule, late)
     except TrustError as error:
         return f"what stands behind the permit is not believed: {error}"
 
@@ -84,40 +89,3 @@ def _confirmation_problem(
     if keyring.policy.principals[signer].kind == "agent":
         return f"{signer} is an agent, and a simulation is confirmed by no agent"
     return ""
-
-
-def _approvals_problem(permit: Permit, keyring: Keyring, rule: OperationRule, late: datetime) -> str:
-    policy = keyring.policy
-    needed, roles = max(1, rule.approvals), {*rule.approval_roles, *rule.escalation_roles}
-    askers = {_person(policy, name) for name in (permit.actor, *permit.on_behalf_of)}
-    approved: set[str] = set()
-    decisions: set[str] = set()
-    for text in permit.approvals:
-        approval, name = keyring.open_approval(text.encode())
-        if problem := _approval_problem(permit, approval, late):
-            return f"the approval of {name} {problem}"
-        if not roles.intersection(policy.principals[name].roles):
-            return f"{name} has none of the roles that may approve"
-        person = _person(policy, name)
-        if person in askers:
-            return f"{name} asked for it and cannot approve it"
-        approved.add(person)
-        decisions.add(approval.decision)
-    if len(decisions) > 1:
-        return "the approvals are for different decisions"
-    if len(approved) < needed:
-        return f"{len(approved)} of {needed} persons have approved it"
-    return ""
-
-
-def _approval_problem(permit: Permit, approval: Approval, late: datetime) -> str:
-    if approval.verdict != "approve":
-        return "is a rejection"
-    if (approval.site, approval.command, approval.intent) != (permit.site, permit.command, permit.intent):
-        return "is for another command or other words"
-    return "has run out" if approval.expires_at < late else ""
-
-
-def _person(policy: Policy, name: str) -> str:
-    principal = policy.principals.get(name)
-    return principal.person or name if principal else name

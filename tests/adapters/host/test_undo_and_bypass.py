@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from plantops.events.base import AssetName, CommandId, PrincipalName, TagName
+from plantops.events.base import (
+    AssetName,
+    CommandId,
+    Digest,
+    OperationName,
+    PrincipalName,
+    TagName,
+    encode_json,
+)
 from plantops.events.circumstances import Bypass
-from plantops.events.command_parts import Write
+from plantops.events.command_parts import (
+    APPROVAL_TYPE,
+    INTENT_TYPE,
+    Approval,
+    Grant,
+    Intent,
+    Write,
+    command_id,
+)
 from plantops.events.commands import CommandClaimed, CommandExecuted, CommandFailed
 from plantops.flow.signing import Signer
+from plantops.ledger import dsse
 from support.host_governed import governed
-from support.host_ground import ME, PUMP, RUN, SETPOINT, SITE, SPEED, TEMPERATURE, Ground
+from support.host_ground import ALICE, ME, PUMP, RUN, SETPOINT, SITE, SPEED, TEMPERATURE, Ground
 from support.host_orders import Order, changed, only
 from support.host_rig import Rig
 
@@ -126,7 +145,7 @@ async def test_what_was_taken_back_already_leaves_nothing_to_undo(tmp_path: Path
 
 def bypass(ground: Ground, **changes: object) -> Bypass:
     granted = Bypass(
-        bypass=CommandId("bypass1"),
+        bypass=command_id(ALICE, "bypass1"),
         asset=PUMP,
         permissive="cool",
         bypass_class="maintenance",
@@ -139,17 +158,87 @@ def bypass(ground: Ground, **changes: object) -> Bypass:
     return msgspec.structs.replace(granted, **changes)
 
 
+def grant(
+    ground: Ground, granted: Bypass, *, asked: dict[str, object] | None = None, by: str = "bob"
+) -> Grant:
+    """What alice signed for a bypass, and who approved it."""
+    words = Intent(
+        site=SITE,
+        asset=granted.asset,
+        operation=OperationName("act-bypass"),
+        arguments={"permissive": "cool", "seconds": 610.0, "reason": "r", "measure": "m"},
+        actor=ALICE,
+        key="bypass1",
+        nonce="n",
+        issued_at=ground.now() - timedelta(seconds=20),
+        expires_at=ground.now() + timedelta(seconds=60),
+        model=ground.plant.digest,
+    )
+    words = msgspec.structs.replace(words, **(asked or {}))
+    intent = dsse.encode(dsse.seal(INTENT_TYPE, encode_json(words), ground.keys.alice)).decode()
+    word = Approval(
+        site=SITE,
+        command=granted.bypass,
+        person=PrincipalName(by),
+        verdict="approve",
+        intent=Digest(hashlib.sha256(intent.encode()).hexdigest()),
+        decision=Digest("d" * 64),
+        issued_at=ground.now() - timedelta(seconds=15),
+        expires_at=ground.now() + timedelta(minutes=5),
+        nonce="n",
+    )
+    key = {"alice": ground.keys.alice, "bob": ground.keys.bob}[by]
+    approved = dsse.encode(dsse.seal(APPROVAL_TYPE, encode_json(word), key)).decode()
+    return Grant(bypass=granted.bypass, intent=intent, approvals=(approved,))
+
+
 def hot(rig: Rig, **changes: object) -> Order:
     """A command that only a bypass lets through, and the permit that carries one."""
     rig.device.values[TEMPERATURE] = 95.0
-    return changed(rig.ground.order("SetSpeed", {"RPM": 1200.0}), bypasses=(bypass(rig.ground, **changes),))
+    granted = bypass(rig.ground, **changes)
+    order = rig.ground.order("SetSpeed", {"RPM": 1200.0})
+    return changed(order, bypasses=(granted,), grants=(grant(rig.ground, granted),))
 
 
 async def test_a_bypass_of_the_permit_counts_and_stands_in_the_decision(tmp_path: Path) -> None:
     rig = await Rig(tmp_path).up()
     event = await done(rig, hot(rig))
-    assert [one.bypass for one in event.decision.circumstances.bypasses] == ["bypass1"]
+    assert [one.bypass for one in event.decision.circumstances.bypasses] == [command_id(ALICE, "bypass1")]
     assert "bypassed by alice" in event.decision.findings[-1].text
+    await rig.stop()
+
+
+FORGED_GRANTS: list[tuple[str, Callable[[Ground, Bypass], tuple[Grant, ...]]]] = [
+    ("nobody's signature", lambda _ground, _granted: ()),
+    ("0 of 1 persons", lambda ground, it: (msgspec.structs.replace(grant(ground, it), approvals=()),)),
+    ("none of the roles", lambda ground, it: (grant(ground, it, by="alice"),)),
+    ("120 s only", lambda ground, it: (grant(ground, it, asked=seconds(120.0)),)),
+    ("another permissive", lambda ground, it: (grant(ground, it, asked={"arguments": {"seconds": 900}}),)),
+    ("another command", lambda ground, it: (grant(ground, it, asked={"key": "k"}),)),
+    ("something else", lambda ground, it: (grant(ground, it, asked={"mode": "simulate"}),)),
+    ("something else", lambda ground, it: (grant(ground, it, asked={"asset": "pump-002"}),)),
+    ("while the signed intent stood", lambda ground, it: (grant(ground, it, asked=ago(ground)),)),
+]
+
+
+def seconds(span: float) -> dict[str, object]:
+    return {"arguments": {"permissive": "cool", "seconds": span}}
+
+
+def ago(ground: Ground) -> dict[str, object]:
+    return {"expires_at": ground.now() - timedelta(seconds=15)}
+
+
+@pytest.mark.parametrize("case", range(len(FORGED_GRANTS)))
+async def test_a_bypass_that_only_the_gate_signed_is_none(tmp_path: Path, case: int) -> None:
+    why, forge = FORGED_GRANTS[case]
+    rig = await Rig(tmp_path).up()
+    order = hot(rig)
+    (granted,) = order.permit.bypasses
+    reason = await refused(rig, changed(order, grants=forge(rig.ground, granted)))
+    assert why in reason
+    assert "does not count" in reason
+    assert rig.device.written == []
     await rig.stop()
 
 
