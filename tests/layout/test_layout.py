@@ -38,6 +38,7 @@ LONGEST_STEP_SECONDS = 0.1
 # File -> why it may sleep longer.
 SLEEPERS = {
     "tests/chaos/harness.py": "kills at random moments; the pause between two kills is the experiment itself",
+    "tests/chaos/test_site_kills.py": "as the harness: when the next kill comes is up to the dice",
 }
 PATH_WAIVERS = {"tests/layout/test_layout.py": "holds the patterns"}
 

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,16 @@ async def test_a_plant_in_another_process_can_be_told_to_fail_and_ends_on_sigter
             return state
 
         assert (await ask({"tell": "temperature", "value": 96}))["temperature_celsius"] == 96.0
+        before = datetime.now(UTC)
+        for percent in (10.0, 20.0, 30.0):
+            await ask({"command": "valve", "value": percent})
+        written = (await ask({"written": 1}))["written"]
+        assert isinstance(written, list)
+        assert [(each["number"], each["name"], each["value"]) for each in written] == [
+            (2, "valve", 20.0),
+            (3, "valve", 30.0),
+        ]
+        assert before <= datetime.fromisoformat(written[0]["at"]) <= datetime.now(UTC)
         await ask({"silence": "modbus"})
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(LOOPBACK, ready["modbus"])

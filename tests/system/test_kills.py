@@ -38,6 +38,7 @@ class Work:
     here: Session
     sent: list[CommandId] = field(default_factory=list)
     ended: list[CommandStatus] = field(default_factory=list)
+    reconciled: list[CommandId] = field(default_factory=list)
 
     async def run(self) -> None:
         while True:
@@ -49,14 +50,23 @@ class Work:
             await self.follow(taken.command)
 
     async def follow(self, command: CommandId) -> None:
-        """Until the command is at its end."""
+        """Until the command is at its end; what nobody knows of it then is asked of the device, as without
+        that the asset takes no further command."""
+        ended = await self._end_of(command)
+        self.ended.append(ended)
+        if ended.outcome == "command.outcome_unknown":
+            words = self.here.intent("valve-001", "act-reconcile", {"command": command}, key=f"ask-{command}")
+            asked = await self._end_of((await send_patiently(self.here, words)).command)
+            assert asked.phase == "done", asked
+            self.reconciled.append(command)
 
+    async def _end_of(self, command: CommandId) -> CommandStatus:
         async def look() -> CommandStatus | None:
             return await self._status(command)
 
         ended = await until(look, lambda now: now is not None and is_at_rest(now), "it ends")
         assert ended is not None
-        self.ended.append(ended)
+        return ended
 
     async def _status(self, command: CommandId) -> CommandStatus | None:
         try:

@@ -5,6 +5,7 @@
 {"command": "speed", "value": 1200}    write a command word
 {"silence": "modbus"}                  also "hang", "garbage", "resume"; "opcua" likewise
 {"state": true}                        only look
+{"written": 0}                         the writes behind that number, at most 200, as the state
 
 Answers: {"ok": true, "state": {...}} or {"ok": false, "error": "..."}. For tests and demonstrations: whoever
 reaches the port moves the plant, so it listens on loopback, or on a network that holds nothing but the demo.
@@ -19,9 +20,10 @@ from typing import Self
 from plantops.runtime.errors import PlantOpsError, SettingsError
 from plantops.simulation.simulated_plant import LOOPBACK, SimulatedPlant
 
-VERBS = ("tell", "clear", "command", "silence", "hang", "garbage", "resume", "state")
+VERBS = ("tell", "clear", "command", "silence", "hang", "garbage", "resume", "state", "written")
 # A control line is short; a longer one is a mistake.
 MAX_LINE_BYTES = 4096
+MOST_WRITES = 200
 
 
 class ControlServer:
@@ -70,7 +72,10 @@ class ControlServer:
     async def answer(self, line: bytes) -> dict[str, object]:
         """The answer to one request line; never raises for what a client can send."""
         try:
-            await self._act(_request(line))
+            verb, name, value = _request(line)
+            await self._act((verb, name, value))
+            if verb == "written":
+                return {"ok": True, "state": {"written": self._plant.written(_number(name), MOST_WRITES)}}
         except PlantOpsError as error:
             return {"ok": False, "error": error.message}
         return {"ok": True, "state": self._plant.state()}
@@ -98,6 +103,13 @@ class ControlServer:
                     pass
         except (ValueError, OverflowError) as error:  # json reads integers of any size
             raise SettingsError(f"cannot {verb} {name!r}: {error}", setting=verb) from error
+
+
+def _number(text: str) -> int:
+    """Raises: SettingsError."""
+    if not text.isdecimal():
+        raise SettingsError(f"writes are counted from 1: {text!r} is no number of one", setting="written")
+    return int(text)
 
 
 def _request(line: bytes) -> tuple[str, str, float | bool | str]:

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -23,6 +25,18 @@ from plantops.simulation.state import (
 STEP_SECONDS = 0.05
 # A process that was suspended longer than this does not run after the lost time.
 MAX_BEHIND_SECONDS = 1.0
+# Half an hour of a write every 50 ms.
+MOST_WRITTEN = 36_000
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One write as the device saw it; `number` counts all writes from 1."""
+
+    number: int
+    name: Command
+    value: float
+    at: datetime
 
 
 def _utc_now() -> datetime:
@@ -51,6 +65,8 @@ class Plant:
         self.changed_at = now()
         self.writes = dict.fromkeys(Command, 0)
         """How often each command word was written, whether or not the PLC then ignored it."""
+        self.written: deque[Written] = deque(maxlen=MOST_WRITTEN)
+        """The newest writes, in order: what a test holds against what is said about them."""
         self._step_seconds = step_seconds
         self._clock = clock
         self._sleep = sleep
@@ -69,6 +85,7 @@ class Plant:
         """
         self.inputs = with_command(self.inputs, name, value)
         self.writes[name] += 1
+        self.written.append(Written(sum(self.writes.values()), name, float(value), self._now()))
         self.advance(0.0)
 
     def tell(self, fault: Fault | str, value: float | bool | str = True) -> None:

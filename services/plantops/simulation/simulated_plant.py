@@ -6,6 +6,7 @@ import math
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -133,6 +134,14 @@ class SimulatedPlant:
         for protocol, line in self._lines.items():
             shown[f"line_{protocol}"] = line.state
         return shown
+
+    def written(self, after: int, most: int) -> list[dict[str, float | str]]:
+        """Up to `most` writes behind number `after`, oldest first, for JSON; `at` in ISO 8601."""
+        later = (each for each in self.plant.written if each.number > after)
+        return [
+            {"number": each.number, "name": each.name, "value": each.value, "at": each.at.isoformat()}
+            for each in islice(later, most)
+        ]
 
     async def __aenter__(self) -> Self:
         """Raises: OSError when a port is taken."""
