@@ -74,6 +74,7 @@ def test_it_does_not_count_elsewhere_nor_after_its_time() -> None:
     ("reason", "changed", "actor"),
     [
         ("reason says nothing", {"reason": "  "}, "alice"),
+        ("reason says nothing", {"reason": "\u200b\u2060 -"}, "alice"),
         ("measure says nothing", {"measure": ""}, "alice"),
         ("no permissive 'warm'", {"permissive": "warm"}, "alice"),
         ("too long", {"seconds": 3_601}, "alice"),

@@ -42,10 +42,10 @@ class Act:
         return self.state.verified.policy
 
     def text(self, name: str) -> str:
-        """An argument that says something. Raises: Refused when it is blank or too long."""
+        """An argument that says something. Raises: Refused when it has no letter or digit, or is too long."""
         value = self.asked.intent.arguments.get(name)
         text = value.strip() if isinstance(value, str) else ""
-        if not text:
+        if not any(map(str.isalnum, text)):  # spaces of no width are no white space
             raise Refused(f"{name} says nothing: give it in words", reason=f"argument:{name}")
         if len(text) > MAX_TEXT:
             raise Refused(f"{name} has {len(text)} characters, at most {MAX_TEXT} are taken", reason=name)
