@@ -48,12 +48,12 @@ async def broker(site: Site) -> AsyncIterator[None]:
         await server.stop()
 
 
-async def run(site: Site, names: Sequence[str]) -> None:
+async def run(site: Site, names: Sequence[str], *, replica: int = 1) -> None:
     """Start the processes, and end them in good order once they are at work. Raises: what ended them."""
     stopping = asyncio.Event()
     heartbeat = site.folder.run / "beat"
     heartbeat.unlink(missing_ok=True)
-    work = asyncio.create_task(Runner(load_site(site.folder.root), stopping, heartbeat).run(names))
+    work = asyncio.create_task(Runner(load_site(site.folder.root), stopping, heartbeat, replica).run(names))
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not work.done() and not heartbeat.exists():  # noqa: ASYNC110 - a file tells nobody
@@ -90,6 +90,8 @@ async def test_gate_and_adapter_do_not_start_by_an_older_policy_than_they_follow
         for name in names:
             with pytest.raises(PolicyRejected, match="policy revision 1, older than 2"):
                 await run(site, [name])
+        with pytest.raises(PolicyRejected, match="policy revision 1, older than 2"):
+            await run(site, ["gate"], replica=2)  # it never ran, but the first one here has
         await run(site, ["timer"])
 
     folder.policy_envelope.write_bytes(second)

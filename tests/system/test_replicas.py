@@ -17,6 +17,7 @@ from plantops.events.commands import CommandDenied, CommandPermitted, CommandReq
 from plantops.events.queries import IntentTaken, read_answer
 from plantops.flow.declaration import snapshot_stream, snapshot_subject
 from plantops.flow.snapshot import OWNER
+from plantops.policy.highwater import FILE_NAME, HighWater
 from plantops.runtime.errors import BrokerUnavailable
 from support.history import lives, stored
 from support.site import RunningSite, make_site, until
@@ -74,6 +75,14 @@ async def check_one_answer_each(site: RunningSite, work: Work) -> None:
     for command in work.sent:
         said = [type(event).__name__ for event in found[command].events]
         assert found[command].count(CommandPermitted) + found[command].count(CommandDenied) <= 1, said
+
+
+def test_each_gate_keeps_its_high_water_mark_in_a_folder_of_its_own(two_gates: RunningSite) -> None:
+    marks = [
+        HighWater.load(two_gates.site.folder.state("gate", number) / FILE_NAME).mark for number in (1, 2)
+    ]
+    assert marks[0] is not None
+    assert marks[0] == marks[1]
 
 
 async def test_a_standby_takes_over_from_a_gate_that_was_killed(two_gates: RunningSite) -> None:

@@ -33,6 +33,14 @@ def run(
             help="A file that is renewed every second while all of them are connected, restored and at work.",
         ),
     ] = None,
+    replica: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Number of this one, where several of one name run on this machine: from 2 on it has its own"
+            " folder, data/NAME-NUMBER.",
+        ),
+    ] = 1,
     json: JsonLines = False,
 ) -> None:
     """Run single processes of a site in the foreground.
@@ -40,10 +48,12 @@ def run(
     Each has its own keys and connection; the broker must run, with its streams made by `plantops up` or by
     the provisioner. Logs go to standard error. Ctrl-C stops them in good order.
     """
-    run_work(_run(processes, folder, heartbeat, Voice(json=json)))
+    run_work(_run(processes, folder, heartbeat, replica, Voice(json=json)))
 
 
-async def _run(processes: list[str], folder: Path, heartbeat: Path | None, voice: Voice) -> None:
+async def _run(
+    processes: list[str], folder: Path, heartbeat: Path | None, replica: int, voice: Voice
+) -> None:
     site = load_site(folder)
     there = process_names(site)
     for name in processes:
@@ -54,5 +64,5 @@ async def _run(processes: list[str], folder: Path, heartbeat: Path | None, voice
     stop_on_signals(stopping)
     names = ", ".join(processes)
     voice.say(f"running {names}", event="running", processes=processes)
-    await Runner(site, stopping, heartbeat).run(processes)
+    await Runner(site, stopping, heartbeat, replica).run(processes)
     voice.say("stopped", event="stopped")

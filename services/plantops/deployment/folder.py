@@ -89,9 +89,12 @@ class SiteFolder:
         """Key files of one identity."""
         return Identity((self.people if person else self.keys) / name)
 
-    def state(self, process: str) -> Path:
-        """A process's own files: high-water marks and stand-in records, nothing that a log could rebuild."""
-        return self.root / "data" / process
+    def state(self, process: str, replica: int = 1) -> Path:
+        """A process's own files: high-water marks and stand-in records, nothing that a log could rebuild.
+
+        Of several of one name on this machine each has its own: `gate`, `gate-2`, `gate-3` ...
+        """
+        return self.root / "data" / (process if replica == 1 else f"{process}-{replica}")
 
 
 @dataclass(frozen=True, slots=True)

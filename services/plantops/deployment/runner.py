@@ -23,6 +23,7 @@ from plantops.audit.notary_process import NotaryProcess
 from plantops.audit.specs import NOTARY, WITNESS
 from plantops.audit.witness_process import run_witness
 from plantops.deployment.broker import connect
+from plantops.deployment.own_folder import held, high_water
 from plantops.deployment.policies import moment_for, read_envelope
 from plantops.deployment.processes import process_names
 from plantops.deployment.roots import standing_root
@@ -40,8 +41,6 @@ from plantops.flow.policies import first, follow, refresh
 from plantops.flow.signing import Signer
 from plantops.gate.process import run_gate
 from plantops.ledger.keys import SigningKey
-from plantops.policy.highwater import FILE_NAME as HIGHWATER_FILE
-from plantops.policy.highwater import HighWater
 from plantops.policy.in_force import InForce
 from plantops.policy.roots import load_root, newer_root
 from plantops.runtime.errors import BrokerError, PolicyRejected, SettingsError
@@ -68,11 +67,13 @@ class Runner:
     """Makes and runs processes of one site. `stopping` ends all of them in good order.
 
     `heartbeat` is a file that is renewed every second while all of them are connected, restored and at work.
+    `replica` tells this Runner from others on this machine that run processes of the same names.
     """
 
     site: Site
     stopping: asyncio.Event
     heartbeat: Path | None = None
+    replica: int = 1
     _buses: dict[str, JetStreamBus] = field(default_factory=dict)
     _ready: set[str] = field(default_factory=set)
 
@@ -107,11 +108,14 @@ class Runner:
         return lambda: self._ready.issuperset(names) and all(bus.is_connected for bus in self._buses.values())
 
     async def _run(self, name: str) -> None:
-        context = await self._context(name)
-        try:
-            await self._until_stopped(self._work(name, context), is_host=name.startswith("adapter-"))
-        finally:
-            await context.bus.close()
+        if self.replica > 1 and (taken := f"{name}-{self.replica}") in process_names(self.site):
+            raise SettingsError(f"{taken!r} is a process of its own: take another number", setting="replica")
+        with held(self.site.folder.state(name, self.replica), name):
+            context = await self._context(name)
+            try:
+                await self._until_stopped(self._work(name, context), is_host=name.startswith("adapter-"))
+            finally:
+                await context.bus.close()
 
     async def _until_stopped(self, work: Coroutine[Any, Any, None], *, is_host: bool) -> None:
         """A host winds down by itself; everything else is cancelled and writes its last snapshot."""
@@ -149,14 +153,13 @@ class Runner:
     async def _context(self, name: str) -> Context:
         site, folder = self.site, self.site.folder
         identity = folder.identity(name)
-        state = folder.state(name)
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        state = folder.state(name, self.replica)
         signer = Signer(name, SigningKey.load(identity.signing))
         in_force = InForce(
             load_root(folder.trust_root), site.name, plant=site.plant, floor=standing_root(folder)
         )
         if name == "gate" or name.startswith("adapter-"):
-            in_force.highwater = HighWater.load(state / HIGHWATER_FILE)
+            in_force.highwater = high_water(folder, name, self.replica)
         open_bus = partial(connect, site, name, NKey.load(identity.login), on_fatal=self._fatal)
         bus = await open_bus()
         self._buses[name] = bus

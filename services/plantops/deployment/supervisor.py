@@ -66,6 +66,11 @@ def replicated(groups: Mapping[str, tuple[str, ...]], gates: int) -> dict[str, t
     return result
 
 
+def replica_of(name: str, first: Mapping[str, object]) -> int:
+    """Which of its kind a group of `replicated` is; those in `first` are the first ones."""
+    return 1 if name in first else int(name.rpartition("-")[2])
+
+
 def grouped(names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
     """Operating-system processes and what runs in each; a process that no group names runs alone.
 
@@ -172,8 +177,12 @@ class Supervisor:
 
     async def _keep(self) -> None:
         settings = self.site.settings
-        groups = replicated(grouped(process_names(self.site), settings.groups), settings.gates)
-        keepers = [asyncio.create_task(self._guard(name, members)) for name, members in groups.items()]
+        first = grouped(process_names(self.site), settings.groups)
+        groups = replicated(first, settings.gates)
+        keepers = [
+            asyncio.create_task(self._guard(name, members, replica_of(name, first)))
+            for name, members in groups.items()
+        ]
         if self._server is not None and self._logins is not None:
             keepers.append(asyncio.create_task(self._guard_broker(self._server, self._logins)))
             keepers.append(asyncio.create_task(self._logins.follow(self._server)))
@@ -190,13 +199,14 @@ class Supervisor:
         code = await process.wait()
         log.warning("simulation.ended", code=code)
 
-    async def _guard(self, name: str, members: Sequence[str]) -> None:
+    async def _guard(self, name: str, members: Sequence[str], replica: int) -> None:
         """Start one group again whenever it ends."""
         pause = FIRST_PAUSE_SECONDS
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
             words = ["-m", "plantops.cli.main", "run", *members, "--folder", str(self.site.folder.root)]
+            words += ["--replica", str(replica)] if replica > 1 else []
             process = await self._spawn(name, words)
             self._note(name, process.pid)
             code = await process.wait()
