@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from plantops.cli.failing import DEBUG
+from plantops.cli.insisting import first_answer
 from plantops.cli.output import did_you_mean, some, working
 from plantops.deployment.broker import connect
 from plantops.deployment.place import Place, load_place
@@ -35,7 +36,14 @@ from plantops.flow.bus import Bus
 from plantops.ledger import dsse
 from plantops.ledger.keys import SigningKey
 from plantops.model.load import Plant
-from plantops.runtime.errors import BrokerUnavailable, NobodyAnswers, Refused, SettingsError
+from plantops.policy.judge import rule_for
+from plantops.runtime.errors import (
+    BrokerUnavailable,
+    NobodyAnswers,
+    PolicyRejected,
+    Refused,
+    SettingsError,
+)
 from plantops.runtime.log import configure_logging
 from plantops.runtime.nkey import NKey
 
@@ -70,9 +78,9 @@ class Session:
         data = encode_json(question) if question is not None else b"{}"
         return await self._request(subjects.service(area, self.site.name, verb), data, kind)
 
-    async def _request(self, subject: str, data: bytes, kind: type[T]) -> T:
+    async def _request(self, subject: str, data: bytes, kind: type[T], seconds: float = ASK_SECONDS) -> T:
         try:
-            reply = await self.bus.request(subject, data, timeout=ASK_SECONDS)
+            reply = await self.bus.request(subject, data, timeout=seconds)
         except NobodyAnswers as error:
             raise NobodyAnswers(
                 f"nobody answers {subject}: its process may be starting, try again, or look at "
@@ -114,10 +122,33 @@ class Session:
         )
 
     async def send(self, intent: Intent) -> IntentTaken:
-        """Sign an intent and hand it in at the door. Raises: Refused."""
+        """Sign an intent and hand it in at the door.
+
+        A stop does not wait out a gate that died with it in hand: the same signed words, which are one
+        command however often they come, are handed in again and again. Raises: Refused, NobodyAnswers,
+        BrokerUnavailable.
+        """
         envelope = dsse.encode(dsse.seal(INTENT_TYPE, encode_json(intent), self.key))
         subject = subjects.intent(intent.site, intent.actor, intent.asset, intent.operation)
-        return await self._request(subject, envelope, IntentTaken)
+
+        async def hand_in(seconds: float) -> IntentTaken:
+            return await self._request(subject, envelope, IntentTaken, seconds)
+
+        if self.is_safe(intent.asset, intent.operation):
+            return await first_answer(hand_in, patience=ASK_SECONDS)
+        return await hand_in(ASK_SECONDS)
+
+    def is_safe(self, asset: AssetName, operation: OperationName) -> bool:
+        """Whether the folder's policy calls it safe-direction; what cannot be told is not."""
+        # As above: whoever has made an intent has loaded these by now, and who only asks never does.
+        from plantops.deployment.policies import read_envelope, verify_envelope  # noqa: PLC0415
+
+        try:
+            folder = self.site.folder
+            policy = verify_envelope(folder, read_envelope(folder)).policy
+        except (PolicyRejected, SettingsError):
+            return False
+        return rule_for(policy, asset, operation).safe_direction
 
     async def send_approval(self, approval: Approval) -> ApprovalTaken:
         """Sign an approval or rejection and hand it in at the door. Raises: Refused."""

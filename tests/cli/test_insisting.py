@@ -1,0 +1,82 @@
+"""Words that must not wait are said again before the first answer is given up, and no answer is missed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from plantops.cli.insisting import first_answer
+from plantops.runtime.errors import BrokerUnavailable, NobodyAnswers, Refused
+
+Answer = Callable[[float], Awaitable[str]]
+
+
+class Door:
+    """Answers the attempts in turn; the last of `answers` answers all that come later."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = answers
+        self.asked: list[float] = []
+
+    async def __call__(self, seconds: float) -> str:
+        self.asked.append(seconds)
+        return await self.answers[min(len(self.asked), len(self.answers)) - 1](seconds)
+
+
+async def silent(seconds: float) -> str:
+    await asyncio.sleep(seconds)
+    raise BrokerUnavailable("no answer")
+
+
+async def nobody(_seconds: float) -> str:
+    raise NobodyAnswers("nobody is there")
+
+
+async def not_stored(_seconds: float) -> str:
+    raise Refused("not stored", reason="unavailable")
+
+
+async def denied(_seconds: float) -> str:
+    raise Refused("not for you", reason="not_allowed")
+
+
+async def taken(_seconds: float) -> str:
+    return "taken"
+
+
+@pytest.mark.parametrize("first", [silent, nobody, not_stored], ids=lambda answer: answer.__name__)
+async def test_who_gets_no_answer_asks_again(first: Answer) -> None:
+    door = Door(first, taken)
+    assert await first_answer(door, patience=10.0, again=0.25) == "taken"
+    assert len(door.asked) >= 2
+
+
+async def test_a_slow_answer_to_the_first_attempt_counts() -> None:
+    released = asyncio.Event()
+
+    async def slow(_seconds: float) -> str:
+        await released.wait()
+        return "taken late"
+
+    async def deaf(seconds: float) -> str:
+        released.set()
+        return await silent(seconds)
+
+    door = Door(slow, deaf)
+    assert await first_answer(door, patience=10.0, again=0.25) == "taken late"
+
+
+async def test_a_refusal_is_an_answer() -> None:
+    door = Door(denied)
+    with pytest.raises(Refused, match="not for you"):
+        await first_answer(door, patience=10.0, again=0.25)
+    assert len(door.asked) == 1
+
+
+async def test_all_attempts_end_with_the_patience() -> None:
+    door = Door(silent)
+    with pytest.raises(BrokerUnavailable):
+        await first_answer(door, patience=0.05, again=0.02)
+    assert door.asked == pytest.approx([0.05, 0.03, 0.01])
