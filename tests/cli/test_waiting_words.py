@@ -35,7 +35,7 @@ def test_says_what_the_simulator_said_without_taking_it_for_markup() -> None:
     story.dry_run(command, simulated={"flow": 3.5, "[red]x[/]": "[b]"})
     told = words(story.only(CommandSimulated))
     assert told.startswith(
-        "plc1.setpoint → 1200; the simulator says flow = 3.5, \\[red]x\\[/] = \\[b]; next:"
+        "plc1.setpoint → 1200; the simulator says flow = 3.5, \\[red]x\\[/] = '\\[b]'; next:"
     )
     story.ask("SetSpeed", {"RPM": 1200.0}, confirms=command)
     assert words(story.only(CommandPermitted)).startswith("plc1.setpoint = 1200 at plc1")

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from plantops.cli.commands import Wish, ask_for
-from plantops.cli.output import DEMO_FOLDER, Folder, Json, JsonLines, User, print_json, table
+from plantops.cli.output import DEMO_FOLDER, Folder, Json, JsonLines, User, print_json, safe, table
 from plantops.cli.session import Session, run, session
 from plantops.events.base import AssetName, CommandId, Scalar
 from plantops.events.queries import HoldsAsked, HoldsListed
@@ -114,7 +114,14 @@ async def _holds(folder: Path, user: str, asset: str, *, json: bool) -> None:
         "locked out",
         ("lock", "asset", "by", "since", "reason", "asked to lift"),
         (
-            (handle, each.asset, each.owner, _moment(each.since), each.reason, ", ".join(each.lifting) or "-")
+            (
+                handle,
+                each.asset,
+                each.owner,
+                _moment(each.since),
+                safe(each.reason),
+                ", ".join(each.lifting) or "-",
+            )
             for handle, each in zip(told.lockout_handles, told.lockouts, strict=True)
         ),
     )
@@ -128,8 +135,8 @@ async def _holds(folder: Path, user: str, asset: str, *, json: bool) -> None:
                 each.permissive,
                 each.owner,
                 _moment(each.expires_at),
-                each.reason,
-                each.measure,
+                safe(each.reason),
+                safe(each.measure),
             )
             for handle, each in zip(told.bypass_handles, told.bypasses, strict=True)
         ),

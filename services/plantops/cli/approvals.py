@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from plantops.cli.following import describe
-from plantops.cli.output import DEMO_FOLDER, Folder, Json, User, out, print_json, table
+from plantops.cli.output import DEMO_FOLDER, Folder, Json, User, exact, out, print_json, safe, table
 from plantops.cli.session import APPROVAL_LIFE, Session, run, session
 from plantops.events import EventUnreadable, decode
 from plantops.events.base import PrincipalName, SiteName
@@ -50,7 +50,7 @@ async def _approvals(folder: Path, user: str, *, json: bool) -> None:
             (
                 handle,
                 f"{each.asset}.{each.operation}",
-                ", ".join(f"{name}={value}" for name, value in each.arguments.items()) or "-",
+                ", ".join(f"{safe(name)}={exact(value)}" for name, value in each.arguments.items()) or "-",
                 each.requester,
                 whose_word(each, others),
                 ", ".join(by) or "-",
@@ -112,7 +112,9 @@ async def _answer(
         print_json(status)
         return
     counted = f" ({answer.given} of {answer.needed})" if isinstance(answer, ApprovalAccepted) else ""
-    out.print(f"{verdict}d {status.handle} {status.asset}.{status.operation}{counted}: {describe(status)}")
+    out.print(
+        f"{verdict}d {status.handle} {status.asset}.{status.operation}{counted}: {safe(describe(status))}"
+    )
 
 
 async def give(

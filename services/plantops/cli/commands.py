@@ -251,7 +251,7 @@ async def _commands(folder: Path, user: str, *, open_only: bool, limit: int, jso
         f"{told.total} commands",
         ("command", "asked", "by", "at", "how it stands"),
         (
-            (c.handle, f"{c.asset}.{c.operation}", c.actor, f"{c.asked_at:%H:%M:%S}", describe(c))
+            (c.handle, f"{c.asset}.{c.operation}", c.actor, f"{c.asked_at:%H:%M:%S}", safe(describe(c)))
             for c in told.commands
         ),
     )

@@ -99,5 +99,7 @@ def _detail(error: BaseException) -> str:
 
 
 def one_line(text: str) -> str:
-    """Line breaks of what a part wrote, such as the end of its log, become bars."""
-    return " | ".join(line.strip() for line in text.splitlines() if line.strip())
+    """Line breaks of what a part wrote, such as the end of its log, become bars; what would move the cursor
+    is shown instead of done."""
+    line = " | ".join(line.strip() for line in text.splitlines() if line.strip())
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in line)

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from plantops.cli.output import safe, shown
+from plantops.cli.output import exact, safe
 from plantops.cli.session import Session
 from plantops.events import Event, EventUnreadable, decode, event_type
 from plantops.events.base import CommandId
-from plantops.events.command_parts import Intent, command_id
+from plantops.events.command_parts import Intent, StepResult, command_id
 from plantops.events.commands import (
     ApprovalRequested,
     CommandClaimed,
@@ -149,7 +149,7 @@ def words(event: object) -> str:
         case CommandSimulated():
             return _foreseen(event)
         case CommandPermitted() | SafePermitted():
-            writes = ", ".join(f"{write.tag} = {shown(write.value)}" for write in event.permit.writes)
+            writes = ", ".join(f"{safe(write.tag)} = {exact(write.value)}" for write in event.permit.writes)
             if event.permit.invocation is not None:
                 writes = safe(f"calls {event.permit.invocation.path}")
             return f"{writes} at {event.permit.source}, until {event.permit.not_after:%H:%M:%S} UTC"
@@ -158,11 +158,7 @@ def words(event: object) -> str:
         case CommandClaimed():
             return f"by {event.executor}"
         case CommandExecuted():
-            steps = "; ".join(
-                f"{s.write.tag}: {shown(s.before)} → {shown(s.write.value)}, read back {shown(s.read_back)}"
-                + (" [green]verified[/]" if s.verified else "")
-                for s in event.steps
-            )
+            steps = "; ".join(map(_step, event.steps))
             return f"{steps}; window {event.window_ms:.1f} ms"
         case ApprovalRequested() | ApprovalEscalated() | CommandExpired():
             return _waited_for(event)
@@ -171,11 +167,16 @@ def words(event: object) -> str:
             return safe(str(reason))
 
 
+def _step(done: StepResult) -> str:
+    text = f"{safe(done.write.tag)}: {exact(done.before)} → {exact(done.write.value)}"
+    return f"{text}, read back {exact(done.read_back)}" + (" [green]verified[/]" if done.verified else "")
+
+
 def _foreseen(event: CommandSimulated) -> str:
-    after = ", ".join(f"{tag} → {shown(value)}" for tag, value in event.projected.items())
+    after = ", ".join(f"{safe(tag)} → {exact(value)}" for tag, value in event.projected.items())
     after = after or safe(str(event.simulated.get("act", "nothing is written")))
     told = ", ".join(
-        safe(f"{name} = {shown(value)}") for name, value in event.simulated.items() if name != "act"
+        f"{safe(name)} = {exact(value)}" for name, value in event.simulated.items() if name != "act"
     )
     after += f"; the simulator says {told}" if told else ""
     return f"{after}; next: {event.next} (result {event.result[:12]})"

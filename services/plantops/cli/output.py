@@ -173,9 +173,23 @@ def some(names: Iterable[str], *, most: int = 12) -> str:
     return (", ".join(found[:most]) or "none") + more
 
 
+def visible(text: str) -> str:
+    """A text from outside for a terminal: what moves the cursor or turns the writing round is shown instead
+    of done. Lines stay lines."""
+    return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
+
+
 def safe(text: str) -> str:
-    """A text from outside: brackets in it are no colours."""
-    return escape(text)
+    """The same where colours are marked by brackets: those in it are none."""
+    return escape(visible(text))
+
+
+def exact(value: Scalar | None) -> str:
+    """A value that somebody confirms or approves, whole, as it may stand between others: texts in quotes."""
+    if isinstance(value, str):
+        return escape(repr(value))
+    short = shown(value)
+    return repr(value) if isinstance(value, float) and float(short) != value else short
 
 
 def shown(value: Scalar | None) -> str:

@@ -20,9 +20,11 @@ from plantops.cli.output import (
     print_json,
     print_json_line,
     quality_text,
+    safe,
     seconds,
     shown,
     table,
+    visible,
 )
 from plantops.cli.session import Session, run, session
 from plantops.events.base import TagName
@@ -92,7 +94,7 @@ def _row(tag: TagState) -> tuple[str, ...]:
     quality = quality_text(tag.quality)
     return (
         tag.tag,
-        shown(tag.value),
+        safe(shown(tag.value)),
         tag.unit,
         f"[{quality.style}]{quality.plain}[/]",
         seconds(tag.age_seconds),
@@ -121,7 +123,7 @@ async def _watch_lines(here: Session, prefix: str, *, json: bool) -> None:
                 print_json_line(tag)
             else:
                 quality = quality_text(tag.quality).plain
-                sys.stdout.write(f"{tag.tag}  {shown(tag.value)}  {tag.unit or '-'}  {quality}\n")
+                sys.stdout.write(f"{tag.tag}  {visible(shown(tag.value))}  {tag.unit or '-'}  {quality}\n")
         sys.stdout.flush()
         revision = told.revision
 
@@ -145,7 +147,7 @@ async def _read(folder: Path, user: str, names: list[str], *, json: bool) -> Non
     if json:
         print_json(told)
         return
-    rows = ((s.tag, shown(s.value), quality_text(s.quality)) for answer in told for s in answer.inputs)
+    rows = ((s.tag, safe(shown(s.value)), quality_text(s.quality)) for answer in told for s in answer.inputs)
     table("", ("tag", "value", "quality"), rows)
     if any(sample.value is None for answer in told for sample in answer.inputs):
         raise Refused("a tag has no value at the device", reason="bad_quality")
