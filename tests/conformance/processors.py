@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from plantops.events import encode
-from plantops.flow.processor import Output, Processor, Recorded
+from plantops.flow.processor import InPieces, Output, Processor, Recorded
 from plantops.flow.replay import rebuild, replay
 from plantops.flow.step import is_own, step
 
@@ -21,6 +21,7 @@ def check_processor(processor: Processor[S], history: Sequence[Recorded], *, shu
     """All checks. `history` holds inputs of every stream that the processor consumes."""
     check_same_bytes_twice(processor, history)
     check_snapshot_round_trip(processor, history)
+    check_pieces_are_of_one_moment(processor, history)
     check_rebuilt_equals_live(processor, history)
     check_order_between_streams(processor, history, shuffles=shuffles)
 
@@ -46,6 +47,19 @@ def check_snapshot_round_trip(processor: Processor[S], history: Sequence[Recorde
             after += [Output(event.subject, event.fact) for event in own]  # type: ignore[arg-type] # no frames
         assert answers(after) == answers(outputs)
         assert processor.dump(loaded) == processor.dump(state)
+
+
+def check_pieces_are_of_one_moment(processor: Processor[S], history: Sequence[Recorded]) -> None:
+    """A snapshot begun anywhere is that of then, though all that follows is folded before it is written."""
+    if not isinstance(processor, InPieces):
+        return
+    inputs = _inputs(processor, history)
+    for begun in range(len(inputs) + 1):
+        state, _before = replay(processor, inputs[:begun])
+        wanted, pieces = processor.dump(state), processor.dump_in_pieces(state)
+        for recorded in inputs[begun:]:
+            state, _own = step(processor, state, recorded)
+        assert b"".join(pieces) == wanted, f"the snapshot begun at {begun} holds what came later"
 
 
 def check_rebuilt_equals_live(processor: Processor[S], history: Sequence[Recorded]) -> None:

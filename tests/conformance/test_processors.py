@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from conformance.processors import (
     check_order_between_streams,
+    check_pieces_are_of_one_moment,
     check_processor,
     check_same_bytes_twice,
     check_snapshot_round_trip,
@@ -51,6 +54,15 @@ def test_finds_a_snapshot_that_forgets_something() -> None:
 
     with pytest.raises(AssertionError):
         check_snapshot_round_trip(Forgetful(), history())
+
+
+def test_finds_a_snapshot_in_pieces_that_mixes_two_moments() -> None:
+    class Mixing(Counter):
+        def dump_in_pieces(self, state: Tally) -> Iterator[bytes]:
+            yield self.dump(state)  # as late as it is asked for
+
+    with pytest.raises(AssertionError, match="what came later"):
+        check_pieces_are_of_one_moment(Mixing(), history())
 
 
 def test_finds_a_core_that_answers_differently_the_second_time() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from plantops.events.envelope import Message
-from plantops.flow.declaration import snapshot_stream, snapshot_subject
+from plantops.flow.declaration import consumer_name, snapshot_stream, snapshot_subject
 from plantops.flow.processor import Recorded
 from plantops.flow.shell import Shell
 from plantops.flow.signing import Signer
@@ -15,7 +16,10 @@ from plantops.flow.trust import TrustAll
 from plantops.ledger.keys import SigningKey
 from plantops.runtime.errors import Fenced
 from support.counter import Counter, Follower, Tally
-from support.shell_plant import Plant
+from support.nats import until
+from support.shell_plant import SIGNER, Dies, Plant, mortal
+
+READS = {reads.stream: reads for reads in Counter.consumes}
 
 
 async def test_an_owner_that_slept_cannot_overwrite_the_snapshot() -> None:
@@ -63,6 +67,88 @@ async def test_a_large_state_survives_in_chunks(monkeypatch: pytest.MonkeyPatch)
         shell = plant.shell()
         await plant.settle(shell)
     plant.check(shell)
+
+
+class Slow(Follower):
+    """Gives its snapshot in small pieces, the last of them when it is no longer held up."""
+
+    is_held_up = False
+    begun = 0
+
+    def dump_in_pieces(self, state: Tally) -> Iterator[bytes]:
+        return self._bytes(self.dump(state))
+
+    def _bytes(self, data: bytes) -> Iterator[bytes]:
+        self.begun += 1
+        while self.is_held_up:
+            yield b""
+        yield from (data[at : at + 1] for at in range(len(data)))
+
+
+async def test_the_fold_goes_on_while_a_snapshot_is_encoded_and_a_death_then_loses_nothing() -> None:
+    core = Slow()
+    plant = Plant(core)
+    shell = mortal(plant, "acknowledged", snapshot_inputs=10)
+    async with plant.running(shell) as task:
+        core.is_held_up = True
+        await plant.feed(50)
+        await until(lambda: core.begun)
+        await plant.feed(60, first=50)
+        await until(lambda: plant.is_folded(shell))
+        core.is_held_up = False
+        await until(task.done)
+    with pytest.raises(Dies):
+        task.result()
+    await plant.feed(60, first=110)
+    again = plant.shell()
+    await plant.settle(again)
+    plant.check(again)
+
+
+async def test_a_stop_in_the_middle_of_a_snapshot_leaves_a_later_one() -> None:
+    core = Slow()
+    plant = Plant(core)
+    shell = plant.shell(snapshot_inputs=10)
+    async with plant.running(shell):
+        core.is_held_up = True
+        await plant.feed(50)
+        await until(lambda: core.begun)
+        await plant.feed(50, first=50)
+        await until(lambda: plant.is_folded(shell))
+        core.is_held_up = False
+    again = plant.shell()
+    await again.restore()
+    assert plant.is_folded(again)
+    plant.check(again)
+
+
+async def test_only_what_a_stored_snapshot_covers_is_acknowledged() -> None:
+    """Inputs that are folded while it is encoded come again after a death."""
+    core = Slow()
+    plant = Plant(core)
+    await plant.feed(200)
+    floors: list[tuple[int, int]] = []
+
+    class Watched(Shell[Tally]):
+        def reached(self, place: str) -> None:
+            if place == "acknowledged":
+                for stream in ("SOURCES", "EXTRA"):
+                    floor = plant.broker.streams[stream].consumers[consumer_name(core.name, READS[stream])]
+                    floors.append((floor.ack_floor, self.positions[stream]))
+
+    shell = Watched(
+        core,
+        plant.broker.bus("counter"),
+        SIGNER,
+        TrustAll(),
+        site="demo",
+        fetch_limit=4,
+        snapshot_inputs=10,
+    )
+    async with plant.running(shell):
+        await until(lambda: len(floors) >= 2)
+        assert floors[0][0] < floors[0][1]
+        await until(lambda: plant.is_folded(shell))
 
 
 @pytest.mark.parametrize("key", ["meta", "chunk-0-0", "chunk-1-0"])

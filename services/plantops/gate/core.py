@@ -10,7 +10,7 @@ hard wire (ISO 13850).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -60,8 +60,8 @@ from plantops.gate import (
 )
 from plantops.gate.forgetting import record_request
 from plantops.gate.site import Site
-from plantops.gate.snapshot import dump, load
-from plantops.gate.state import Course, GateState, executor_of, simulated_of
+from plantops.gate.snapshot import dump, load, pieces
+from plantops.gate.state import ASKED, GateState, executor_of, simulated_of
 from plantops.model.load import Plant
 from plantops.policy.document import TrustRoot
 from plantops.runtime.errors import Refused
@@ -208,58 +208,64 @@ class Gate:
         """Equal folds give equal bytes."""
         return dump(state)
 
+    def dump_in_pieces(self, state: GateState) -> Iterator[bytes]:
+        """As `dump`, some milliseconds of work each; what is folded in between changes nothing."""
+        return pieces(state)
+
     def load(self, data: bytes) -> GateState:
         """Raises: ValueError when the bytes are no snapshot of this version."""
         return load(data)
 
 
-def _course(state: GateState, event: Any) -> Course:
-    return state.courses.setdefault(event.command, Course("asked"))
-
-
 def _denied(state: GateState, event: CommandDenied) -> None:
-    course = _course(state, event)
-    course.phase, course.reason = "denied", event.reason
+    state.change(event.command, phase="denied", reason=event.reason)
 
 
 def _simulating(state: GateState, event: SimulationOrdered) -> None:
-    simulations.fold_order(_course(state, event), event)
+    simulations.fold_order(state, event)
 
 
 def _simulated(state: GateState, event: CommandSimulated) -> None:
-    course = _course(state, event)
-    if course.phase == "asked":  # an act: there was nothing to dry-run, which would have told it
-        course.generation = state.generations.get(event.decision.asset, 0)
-    course.phase, course.simulated = "simulated", simulated_of(event)
-    state.bind(event.command, course.simulated)
+    simulated = simulated_of(event)
+    if state.courses.get(event.command, ASKED).phase == "asked":
+        # An act: there was nothing to dry-run, which would have told it.
+        state.change(event.command, generation=state.generations.get(event.decision.asset, 0))
+    state.change(event.command, phase="simulated", simulated=simulated)
+    state.bind(event.command, simulated)
     state.rehearsals.pop(event.command, None)
 
 
 def _waiting(state: GateState, event: ApprovalRequested) -> None:
-    course = _course(state, event)
-    course.phase, course.approval = "waiting", event
+    state.change(event.command, phase="waiting", approval=event)
 
 
 def _accepted(state: GateState, event: ApprovalAccepted) -> None:
-    course = _course(state, event)
-    course.approvers = (*course.approvers, event.person)
-    course.approvals = (*course.approvals, event.evidence)
+    course = state.courses.get(event.command, ASKED)
+    state.change(
+        event.command,
+        approvers=(*course.approvers, event.person),
+        approvals=(*course.approvals, event.evidence),
+    )
 
 
 def _escalated(state: GateState, event: ApprovalEscalated) -> None:
-    _course(state, event).escalated_to = event.roles
+    state.change(event.command, escalated_to=event.roles)
 
 
 def _withdrawn(state: GateState, event: ApprovalWithdrawn) -> None:
-    course = _course(state, event)
-    course.approvers, course.approvals = (), ()
+    state.change(event.command, approvers=(), approvals=())
 
 
 def _permitted(state: GateState, event: CommandPermitted | SafePermitted) -> None:
-    course = _course(state, event)
-    course.phase, course.permitted, course.permit = "permitted", True, event.permit
-    course.generation, course.executor = event.permit.generation, executor_of(event.permit.source)
-    course.is_safe = event.permit.safe_direction
+    state.change(
+        event.command,
+        phase="permitted",
+        permitted=True,
+        permit=event.permit,
+        generation=event.permit.generation,
+        executor=executor_of(event.permit.source),
+        is_safe=event.permit.safe_direction,
+    )
 
 
 def _raised(state: GateState, event: GenerationRaised) -> None:
@@ -267,13 +273,11 @@ def _raised(state: GateState, event: GenerationRaised) -> None:
 
 
 def _cancelled(state: GateState, event: CommandCancelled) -> None:
-    course = _course(state, event)
-    course.phase, course.reason, course.order = "cancelled", event.reason, None
+    state.change(event.command, phase="cancelled", reason=event.reason, order=None)
 
 
 def _expired(state: GateState, event: CommandExpired) -> None:
-    course = _course(state, event)
-    course.phase, course.reason = "expired", f"nobody answered in time: {event.waiting_for}"
+    state.change(event.command, phase="expired", reason=f"nobody answered in time: {event.waiting_for}")
     limits.record_expiry(state, event)
 
 

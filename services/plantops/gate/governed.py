@@ -21,7 +21,7 @@ from plantops.events.governance import (
     ReconcileOrdered,
 )
 from plantops.flow.processor import Recorded
-from plantops.gate.state import Asked, Course, Fallback, GateState, executor_of
+from plantops.gate.state import Asked, Fallback, GateState, executor_of
 
 
 def fold(state: GateState, event: Any, recorded: Recorded) -> None:
@@ -29,13 +29,8 @@ def fold(state: GateState, event: Any, recorded: Recorded) -> None:
     EVENTS[type(event)](state, event, recorded)
 
 
-def _course(state: GateState, event: Any) -> Course:
-    return state.courses.setdefault(event.command, Course("asked"))
-
-
 def _done(state: GateState, event: ActDone, _recorded: Recorded) -> None:
-    course = _course(state, event)
-    course.phase, course.reason, course.order = "done", event.text, None
+    state.change(event.command, phase="done", reason=event.text, order=None)
 
 
 def _lock_set(state: GateState, event: LockSet, _recorded: Recorded) -> None:
@@ -61,8 +56,7 @@ def _ended(state: GateState, event: BypassEnded, _recorded: Recorded) -> None:
 
 
 def _ordered(state: GateState, event: ReconcileOrdered, _recorded: Recorded) -> None:
-    course = _course(state, event)
-    course.phase, course.executor, course.order = "ordered", executor_of(event.source), event
+    state.change(event.command, phase="ordered", executor=executor_of(event.source), order=event)
 
 
 def _fallback(state: GateState, event: FallbackOrdered, recorded: Recorded) -> None:

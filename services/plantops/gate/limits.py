@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from plantops.events.base import AssetName, CommandId, PrincipalName, Scalar
 from plantops.events.circumstances import LimitUse
 from plantops.events.command_parts import Decision, ObservedInput
@@ -136,7 +138,7 @@ def record_expiry(state: GateState, event: CommandExpired) -> None:
     """Nobody took it: it does not count."""
     use = state.uses.get(event.command)
     if use is not None:
-        use.expired = True
+        state.uses[event.command] = msgspec.structs.replace(use, expired=True)
 
 
 def _drift(plant: Plant, decision: Decision) -> tuple[dict[str, float], tuple[str, ...]]:

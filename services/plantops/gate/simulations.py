@@ -91,15 +91,18 @@ class Both:
         return {**done, **told}
 
 
-def fold_order(course: Course, event: SimulationOrdered) -> None:
+def fold_order(state: GateState, event: SimulationOrdered) -> None:
     """Remember who was asked: the executor first, the simulator after it."""
-    asked = executor_of(event.permit.source)
-    if course.phase == "simulating":
-        course.simulator = asked
-    else:
-        course.executor = asked
-    course.phase, course.generation = "simulating", event.permit.generation
-    course.until = max(event.permit.not_after, course.until or event.permit.not_after)
+    course, asked = View(state).course(event.command), executor_of(event.permit.source)
+    is_second = course.phase == "simulating"
+    state.change(
+        event.command,
+        phase="simulating",
+        executor=course.executor if is_second else asked,
+        simulator=asked if is_second else course.simulator,
+        generation=event.permit.generation,
+        until=max(event.permit.not_after, course.until or event.permit.not_after),
+    )
 
 
 def fold_answer(state: GateState, event: DryRunDone, signer: str, at: datetime) -> None:

@@ -6,7 +6,10 @@ JSON, as the events are: what a client could write into an intent must never be 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import islice
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -45,39 +48,76 @@ class _Snapshot(msgspec.Struct):
     fallbacks: dict[CommandId, Fallback] = {}
 
 
+K = TypeVar("K", bound=str)
+V = TypeVar("V")
+
+PIECE: Final = 32
+"""Commands in one piece: some 50 KB, one or two milliseconds."""
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _DECODER = msgspec.json.Decoder(_Snapshot)
 
 
 def dump(state: GateState) -> bytes:
     """Equal folds give equal bytes. What is over is kept as far as a later decision needs it."""
+    return b"".join(pieces(state))
+
+
+def pieces(state: GateState) -> Iterator[bytes]:
+    """What `dump` gives, in pieces of a few milliseconds. It is that of the moment of the call, however
+    much is folded before the last piece is taken."""
+    return _pieces(state.held())
+
+
+def _pieces(state: GateState) -> Iterator[bytes]:
     view = View(state)
+    over, gone = set[CommandId](), set[CommandId]()
     newest = max((asked.at for asked in state.asked.values()), default=None)
-    # What persons signed behind a bypass goes into each permit that counts with it.
-    over = {each for each in state.asked if view.is_over(each) and each not in state.bypasses}
-    gone = {
-        command
-        for command, asked in state.asked.items()
-        if newest is not None and is_forgotten(state, command, asked, newest)
-    }
+    for part in _parts(state.asked.items()):
+        # What persons signed behind a bypass goes into each permit that counts with it.
+        over |= {each for each, _asked in part if view.is_over(each) and each not in state.bypasses}
+        if newest is not None:
+            gone |= {command for command, asked in part if is_forgotten(state, command, asked, newest)}
+        yield b""
     gone |= {command for command, each in state.fallbacks.items() if each.cause in gone}
-    ended = {command for command in over if not view.is_unknown(command)}
-    return _ENCODER.encode(
-        _Snapshot(
-            policy=state.verified,
-            asked={c: _slim(a) if c in over else a for c, a in state.asked.items() if c not in gone},
-            courses={c: _ended(k) if c in ended else k for c, k in state.courses.items() if c not in gone},
-            deeds={c: deed for c, deed in state.deeds.items() if c not in gone},
-            generations=state.generations,
-            rehearsals={c: r for c, r in state.rehearsals.items() if view.course(c).phase == "simulating"},
-            uses=list(state.uses.values()),
-            uses_from=state.uses_from,
-            root=state.root,
-            locks=state.locks,
-            bypasses=state.bypasses,
-            fallbacks={c: each for c, each in state.fallbacks.items() if c not in gone},
-        )
+    yield b'{"policy":' + _ENCODER.encode(state.verified)
+    yield from _map("asked", state.asked, gone, lambda c, a: _slim(a) if c in over else a)
+    yield from _map(
+        "courses", state.courses, gone, lambda c, k: _ended(k) if _has_ended(view, over, c) else k
     )
+    yield from _map("deeds", state.deeds, gone)
+    yield from _map("generations", state.generations)
+    simulating = {c: given for c, given in state.rehearsals.items() if view.course(c).phase == "simulating"}
+    yield from _map("rehearsals", simulating)
+    yield b',"uses":['
+    for number, uses in enumerate(_parts(state.uses.values())):
+        yield (b"," if number else b"") + _ENCODER.encode(uses)[1:-1]
+    yield b'],"uses_from":' + _ENCODER.encode(state.uses_from)
+    yield b',"root":' + _ENCODER.encode(state.root)
+    yield from _map("locks", state.locks)
+    yield from _map("bypasses", state.bypasses)
+    yield from _map("fallbacks", state.fallbacks, gone)
+    yield b"}"
+
+
+def _map(
+    name: str,
+    values: Mapping[K, V],
+    without: Collection[K] = (),
+    short: Callable[[K, V], V] = lambda _key, value: value,
+) -> Iterator[bytes]:
+    """One member of the object, its own members in order."""
+    yield f',"{name}":{{'.encode()
+    kept = sorted(key for key in values if key not in without)
+    for number, keys in enumerate(_parts(kept)):
+        part = {key: short(key, values[key]) for key in keys}
+        yield (b"," if number else b"") + _ENCODER.encode(part)[1:-1]
+    yield b"}"
+
+
+def _parts(values: Iterable[V]) -> Iterator[list[V]]:
+    rest = iter(values)
+    while part := list(islice(rest, PIECE)):
+        yield part
 
 
 def load(data: bytes) -> GateState:
@@ -109,6 +149,10 @@ def load(data: bytes) -> GateState:
         if any(deed.final == UNKNOWN for deed in said.values()):
             state.unknown[command] = None
     return state
+
+
+def _has_ended(view: View, over: Collection[CommandId], command: CommandId) -> bool:
+    return command in over and not view.is_unknown(command)
 
 
 def _slim(asked: Asked) -> Asked:

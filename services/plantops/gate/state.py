@@ -39,7 +39,7 @@ UNKNOWN: Final = "command.outcome_unknown"
 MAX_HANDLE = 21
 
 
-class Asked(msgspec.Struct):
+class Asked(msgspec.Struct, frozen=True):
     """An intent as the door took it; `sequence` is the handle for people (`c12`), 0 for what the gate
     ordered by itself. `evidence` is the exact text that `signer` signed, empty where nobody did."""
 
@@ -64,7 +64,7 @@ class Simulated(msgspec.Struct, frozen=True):
     before: tuple[ObservedInput, ...] = ()
 
 
-class Course(msgspec.Struct):
+class Course(msgspec.Struct, frozen=True):
     """How far the gate took a command.
 
     `executor` is the one whose answers count, `simulator` the other one who is asked for a dry run, both
@@ -98,7 +98,7 @@ class Rehearsal(msgspec.Struct, frozen=True):
     at: datetime
 
 
-class Use(msgspec.Struct):
+class Use(msgspec.Struct, frozen=True):
     """A permitted command in the normal direction, as the limits count it.
 
     `drift` is how far each numeric argument moved what stood in the device; of the arguments in `unknown`
@@ -116,7 +116,7 @@ class Use(msgspec.Struct):
     chain: tuple[PrincipalName, ...] = ()
 
 
-class Deed(msgspec.Struct):
+class Deed(msgspec.Struct, frozen=True):
     """What an executor did; `final` is the type of its last word, empty until then.
 
     `claimed_at` and `ended_at` are places in COMMANDS (0: not told), `ended` is the broker's time of the
@@ -136,7 +136,7 @@ class Deed(msgspec.Struct):
     reconciled: Literal["", "written", "not_written", "other"] = ""
 
 
-class Fallback(msgspec.Struct):
+class Fallback(msgspec.Struct, frozen=True):
     """A command that the gate ordered by itself, since `cause` ended half-way."""
 
     cause: CommandId
@@ -189,6 +189,32 @@ class GateState:
     stops: dict[CommandId, None] = field(default_factory=dict)
     by_simulation: dict[CommandId, list[CommandId]] = field(default_factory=dict)
     by_sequence: dict[int, CommandId] = field(default_factory=dict)
+
+    def change(self, command: CommandId, **changed: object) -> None:
+        """Take a command further. What it was stays as it was, for whoever holds it (see `held`)."""
+        self.courses[command] = msgspec.structs.replace(self.courses.get(command, ASKED), **changed)
+
+    def held(self) -> GateState:
+        """The folds as they are now, whatever is folded later; of the indexes only `by_simulation`.
+
+        Values never change, they are replaced: so this copies the dictionaries alone, in a millisecond or
+        two for 20,000 commands.
+        """
+        return GateState(
+            verified=self.verified,
+            asked=dict(self.asked),
+            courses=dict(self.courses),
+            deeds=dict(self.deeds),
+            generations=dict(self.generations),
+            rehearsals={command: dict(given) for command, given in self.rehearsals.items()},
+            uses=dict(self.uses),
+            uses_from=self.uses_from,
+            root=self.root,
+            locks=dict(self.locks),
+            bypasses=dict(self.bypasses),
+            fallbacks=dict(self.fallbacks),
+            by_simulation={command: list(each) for command, each in self.by_simulation.items()},
+        )
 
     def index(self, command: CommandId, asked: Asked) -> None:
         """Enter an intent into the indexes."""

@@ -107,10 +107,20 @@ class Inlet:
         self.clock_ns = max(self.clock_ns, stored.time_ns)
         return self.clock_ns
 
-    async def acknowledge(self) -> None:
-        """Everything folded; call it only when a snapshot holds it. Raises: BrokerUnavailable."""
-        if self._unacknowledged is not None:
-            await self._bound().ack(self._unacknowledged)
+    @property
+    def unacknowledged(self) -> Stored | None:
+        """The last message that was folded; None when it is acknowledged."""
+        return self._unacknowledged
+
+    async def acknowledge(self, last: Stored | None) -> None:
+        """All up to `last`, which was `unacknowledged` for the snapshot that is stored by now.
+
+        Raises: BrokerUnavailable.
+        """
+        if last is None:
+            return
+        await self._bound().ack(last)
+        if self._unacknowledged is last:
             self._unacknowledged = None
 
     async def confirm(self, stored: Stored) -> None:

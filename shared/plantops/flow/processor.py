@@ -12,16 +12,17 @@ therefore carries every time it needs in its payload, and its `Recorded.sequence
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from plantops.events import Event
 from plantops.events.base import from_nanoseconds
 from plantops.events.frames import Frame
 
 S = TypeVar("S")
+S_contra = TypeVar("S_contra", contravariant=True)
 
 Fact: TypeAlias = Event | Frame
 
@@ -125,4 +126,16 @@ class Processor(Protocol[S]):
 
     def load(self, data: bytes) -> S:
         """The state in snapshot bytes. Raises: ValueError when they are not of this version."""
+        ...
+
+
+@runtime_checkable
+class InPieces(Protocol[S_contra]):
+    """What a processor with a large state has besides: its snapshot in pieces, with other work between."""
+
+    def dump_in_pieces(self, state: S_contra) -> Iterator[bytes]:
+        """Together what `dump` gives at the moment of the call: facts folded later are not in it.
+
+        Each piece costs a few milliseconds at most, an empty one too, and so does the call.
+        """
         ...

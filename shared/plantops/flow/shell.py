@@ -1,7 +1,8 @@
 """The one shell around every fold: what the core says becomes stored exactly once, whatever dies when.
 
 `restore` brings the state back to where the log stands; `run` goes on from there. The order is always:
-fetch, step, store the answers as one batch, snapshot now and then, and only then acknowledge.
+fetch, step, store the answers as one batch, snapshot now and then, and only then acknowledge. A snapshot
+is of one moment between two batches; it is encoded and written while the fold goes on.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from plantops.flow.outlet import Outlet, Produced
 from plantops.flow.processor import Processor, Recorded
 from plantops.flow.reading import EventReader
 from plantops.flow.restore import Restorer, read_input
+from plantops.flow.saving import Moment, Saver
 from plantops.flow.signing import Signer
-from plantops.flow.snapshot import Snapshot, SnapshotStore
+from plantops.flow.snapshot import SnapshotStore
 from plantops.flow.step import step
 from plantops.flow.trust import Trust
 from plantops.runtime.errors import BrokerUnavailable, Fenced
@@ -81,8 +83,11 @@ class Shell(Generic[S]):
         self._created: dict[str, str] = {}
         self._state = processor.initial()
         self._lock = asyncio.Lock()
+        self._saver = Saver(processor, self._store, self._inlets, self.reached)
         self._since = 0
         self._saved_at = 0.0
+        self._due: asyncio.Queue[Moment] = asyncio.Queue()
+        self._is_saving = False
         self._is_whole = False
         self._owned_at = 0.0
 
@@ -146,6 +151,7 @@ class Shell(Generic[S]):
         Raises: Fenced when another run took over, and whatever else ends the work.
         """
         tasks = [asyncio.create_task(self._follow(inlet)) for inlet in self._inlets]
+        tasks.append(asyncio.create_task(self._keep()))
         try:
             done, _rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
@@ -162,12 +168,12 @@ class Shell(Generic[S]):
 
     async def _finish(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         try:
-            async with asyncio.timeout(_STOP_SECONDS), self._lock:
-                # Under the lock no batch is half done: those that wait for messages lose nothing.
+            async with asyncio.timeout(_STOP_SECONDS), self._lock, self._saver.idle:
+                # Here no batch is half done and no snapshot half written: those that wait lose nothing.
                 for task in tasks:
                     task.cancel()
                 if self._is_whole and self._since:
-                    await self._save()
+                    await self._saver.save_last(self._moment())
         except (TimeoutError, BrokerUnavailable, Fenced) as error:
             log.warning("shell.stopped_without_snapshot", processor=self.processor.name, error=repr(error))
 
@@ -198,7 +204,7 @@ class Shell(Generic[S]):
         async with self._lock:
             if fresh := inlet.accept(delivered):
                 await self._fold(inlet, fresh)
-            await self._save_when_due()
+            self._begin_when_due()
         return len(delivered)
 
     async def _check_owner(self) -> None:
@@ -240,27 +246,30 @@ class Shell(Generic[S]):
         if self._on_outputs is not None and produced:
             self._on_outputs([event for part in produced for event in part.events])
 
-    async def _save_when_due(self) -> None:
+    def _begin_when_due(self) -> None:
+        """Under the lock. One snapshot at a time; what is folded meanwhile is for the next one."""
         is_late = asyncio.get_running_loop().time() - self._saved_at >= self._snapshot_seconds
-        if self._since >= self._snapshot_inputs or (is_late and self._since):
-            await self._save()
+        if not self._is_saving and (self._since >= self._snapshot_inputs or (is_late and self._since)):
+            self._is_saving = True
+            self._due.put_nowait(self._moment())
 
-    async def _save(self) -> None:
-        await self._store.save(
-            Snapshot(
-                positions=dict(self.positions),
-                clocks={inlet.key: inlet.clock_ns for inlet in self._inlets},
-                created=self._created,
-                own=self._outlet.last,
-                state=self.processor.dump(self._state),
-            )
-        )
-        self.reached("saved")
-        self._since = 0
-        self._saved_at = asyncio.get_running_loop().time()
-        for inlet in self._inlets:
-            await inlet.acknowledge()
-        self.reached("acknowledged")
+    def _moment(self) -> Moment:
+        return self._saver.moment(self._state, self._created, self._outlet.last, self._since)
+
+    async def _keep(self) -> None:
+        """Save what is due, beside the fold. Raises: Fenced."""
+        while True:
+            moment = await self._due.get()
+            begun_at = asyncio.get_running_loop().time()
+            try:
+                await self._saver.save(moment)
+            except BrokerUnavailable as error:
+                log.warning("snapshot.waiting", processor=self.processor.name, reason=error.message)
+                await asyncio.sleep(_PAUSE_SECONDS)
+            else:
+                self._since -= moment.since
+                self._saved_at = begun_at
+            self._is_saving = False
 
     def reached(self, point: str) -> None:
         """A place where a crash must do no harm; the kill harness dies here, everybody else goes on."""

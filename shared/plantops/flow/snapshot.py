@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -45,6 +46,37 @@ class Snapshot:
     created: dict[str, str] = field(default_factory=dict)
     own: int = 0
     state: bytes = b""
+
+
+class Cutter:
+    """Makes chunks of what comes in pieces. Copying a large state as a whole would take long."""
+
+    def __init__(self) -> None:
+        self._chunks: list[bytes] = []
+        self._rest: list[bytes] = []
+        self._size = 0
+
+    def add(self, piece: bytes) -> None:
+        """Append."""
+        view = memoryview(piece)
+        while self._size + len(view) >= CHUNK_BYTES:
+            head = CHUNK_BYTES - self._size
+            self._chunks.append(b"".join([*self._rest, view[:head]]))
+            view, self._rest, self._size = view[head:], [], 0
+        self._rest.append(bytes(view))
+        self._size += len(view)
+
+    def chunks(self) -> list[bytes]:
+        """All that was added, in order."""
+        rest = b"".join(self._rest)
+        return [*self._chunks, rest] if rest else list(self._chunks)
+
+
+def cut(state: bytes) -> list[bytes]:
+    """A state in chunks."""
+    cutter = Cutter()
+    cutter.add(state)
+    return cutter.chunks()
 
 
 class _Meta(msgspec.Struct, frozen=True):
@@ -98,11 +130,16 @@ class SnapshotStore:
         state = b"".join([await self._chunk(meta, number) for number in range(len(meta.chunks))])
         return Snapshot(meta.positions, meta.clocks, meta.created, meta.own, state)
 
-    async def save(self, snapshot: Snapshot) -> None:
-        """Write it, chunks first. Raises: Fenced when another owner took over, BrokerUnavailable."""
+    async def save(self, snapshot: Snapshot, chunks: Sequence[bytes] | None = None) -> None:
+        """Write it, chunks first; `chunks` are its state when that is cut already (see `Cutter`).
+
+        Raises: Fenced when another owner took over, BrokerUnavailable.
+        """
         slot = 1 - (await self._stored_slot() if self._slot is None else self._slot)
-        state = memoryview(snapshot.state)
-        chunks = [bytes(state[at : at + CHUNK_BYTES]) for at in range(0, len(state), CHUNK_BYTES)]
+        digests = list[bytes]()
+        for chunk in cut(snapshot.state) if chunks is None else chunks:
+            await self._own_put(f"chunk-{slot}-{len(digests)}", chunk)
+            digests.append(hashlib.sha256(chunk).digest())
         meta = _Meta(
             self._processor,
             self._version,
@@ -111,11 +148,9 @@ class SnapshotStore:
             snapshot.clocks,
             snapshot.created,
             snapshot.own,
-            tuple(hashlib.sha256(chunk).digest() for chunk in chunks),
+            tuple(digests),
         )
         data = msgspec.msgpack.encode(meta)
-        for number, chunk in enumerate(chunks):
-            await self._own_put(f"chunk-{slot}-{number}", chunk)
         self._slot = None
         await self._own_put("meta", data, detached(_TYPE, data, self._key))
         self._slot = slot
