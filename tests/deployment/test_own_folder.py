@@ -13,7 +13,7 @@ from plantops.deployment.folder import SiteFolder
 from plantops.deployment.own_folder import held, high_water
 from plantops.deployment.supervisor import replica_of, replicated
 from plantops.events.base import Digest
-from plantops.policy.highwater import FILE_NAME, Mark
+from plantops.policy.highwater import FILE_NAME, HighWater, Mark
 from plantops.runtime.errors import SettingsError
 
 HOLDER = """
@@ -66,11 +66,13 @@ def test_a_further_gate_begins_with_what_the_first_one_here_has_followed_and_the
     tmp_path: Path,
 ) -> None:
     folder = SiteFolder(tmp_path)
+    folder.state("gate", 2).mkdir(parents=True)
     assert high_water(folder, "gate", 2).mark is None
     remember(folder, 1, 3)
     begins = high_water(folder, "gate", 2)
     assert begins.mark == mark(3)
     assert begins.path == tmp_path / "data" / "gate-2" / FILE_NAME
+    assert HighWater.load(begins.path).mark == mark(3)
     remember(folder, 2, 2)
     assert high_water(folder, "gate", 2).mark == mark(2)
     assert high_water(folder, "gate", 1).mark == mark(3)

@@ -40,9 +40,11 @@ def held(folder: Path, name: str) -> Iterator[None]:
 def high_water(folder: SiteFolder, process: str, replica: int) -> HighWater:
     """What this one has followed; one that has followed nothing begins with what the first here has.
 
-    Raises: IntegrityError when a file cannot be read.
+    The folder must exist. Raises: IntegrityError when a file cannot be read; StorageError.
     """
     own = HighWater.load(folder.state(process, replica) / FILE_NAME)
     if own.mark is None and replica > 1:
-        own.mark = HighWater.load(folder.state(process) / FILE_NAME).mark
+        first = HighWater.load(folder.state(process) / FILE_NAME)
+        if first.mark is not None:
+            own.set(first.mark)
     return own

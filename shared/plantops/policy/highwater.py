@@ -85,7 +85,10 @@ class HighWater:
 
         Raises: StorageError; then they are remembered until the process ends.
         """
-        new = Mark.of(root, verified)
+        self.set(Mark.of(root, verified))
+
+    def set(self, new: Mark) -> None:
+        """Remember this mark, on the disk before it returns. Raises: as `raise_to`."""
         if new == self.mark:
             return
         self.mark = new
