@@ -1,4 +1,4 @@
-"""A whole site with two gates, and `kill -9` of any part at random for `CHAOS_MINUTES` (default 30)."""
+"""A whole site with two gates, and any part killed or hung at random for `CHAOS_MINUTES` (default 30)."""
 
 from __future__ import annotations
 
@@ -21,24 +21,27 @@ from support.written import check_writes
 from system.test_kills import Work, at_work
 from system.test_replicas import GATES, check_one_answer_each, gate_at_work
 
-AT_WORK, STANDBY = "gate at work", "gate standing by"
-PARTS = ("broker", "field", AT_WORK, STANDBY, "notary")
+AT_WORK, STANDBY, HANGS = "gate at work", "gate standing by", "gate at work hangs"
+PARTS = ("broker", "field", AT_WORK, STANDBY, "notary", HANGS)
 PAUSE_SECONDS = (1.0, 6.0)
-EVERY = 5
+# Long enough to be replaced, or nearly.
+HANG_SECONDS = (0.8, 3.0)
+EVERY = 2
 # Below that there may be no time for each part.
 MINUTES_FOR_ALL = 2.0
 
 
 async def names_of(site: RunningSite, part: str) -> tuple[str, ...]:
     """The processes that are that part at this moment."""
-    if part not in (AT_WORK, STANDBY):
+    if part not in (AT_WORK, STANDBY, HANGS):
         return (part,)
     at_work = await gate_at_work(site)
-    return tuple(name for name in GATES if (name == at_work) == (part == AT_WORK))
+    return tuple(name for name in GATES if (name == at_work) == (part != STANDBY))
 
 
 async def hurt(site: RunningSite, dice: random.Random, deadline: float) -> dict[str, int]:
-    """Kill one part after the other, now and then two gates at once; gives how often each.
+    """Kill one part after the other, now and then two gates at once; gives how often each. A gate that hangs
+    wakes up with what it was about to say, when another one is at work.
 
     Each part comes once before any comes again, in an order that the dice choose anew.
     """
@@ -48,7 +51,11 @@ async def hurt(site: RunningSite, dice: random.Random, deadline: float) -> dict[
         left = left or dice.sample(PARTS, len(PARTS))
         part = "both gates" if dice.random() < 0.1 else left.pop()
         names = GATES if part == "both gates" else await names_of(site, part)
-        await asyncio.gather(*(site.kill(name) for name in names))
+        if part == HANGS:
+            async with site.paused(names[0]):
+                await asyncio.sleep(dice.uniform(*HANG_SECONDS))
+        else:
+            await asyncio.gather(*(site.kill(name) for name in names))
         toll[part] += 1
         await asyncio.sleep(dice.uniform(*PAUSE_SECONDS))
     return toll
