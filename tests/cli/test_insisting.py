@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from plantops.cli.insisting import first_answer
+from plantops.cli.session import Session
+from plantops.deployment.initialise import initialise
+from plantops.deployment.place import load_place
+from plantops.events import subjects
+from plantops.events.base import encode_json
+from plantops.events.command_parts import Intent, command_id
+from plantops.events.envelope import Message
+from plantops.events.queries import IntentTaken
+from plantops.flow.memory import MemoryBroker
+from plantops.ledger.keys import SigningKey
 from plantops.runtime.errors import BrokerUnavailable, NobodyAnswers, Refused
 
 Answer = Callable[[float], Awaitable[str]]
@@ -80,3 +91,30 @@ async def test_all_attempts_end_with_the_patience() -> None:
     with pytest.raises(BrokerUnavailable):
         await first_answer(door, patience=0.05, again=0.02)
     assert door.asked == pytest.approx([0.05, 0.03, 0.01])
+
+
+async def test_a_stop_is_handed_in_again_in_the_same_words_and_nothing_else_is(tmp_path: Path) -> None:
+    initialise(tmp_path / "demo")
+    place = load_place(tmp_path / "demo")
+    broker = MemoryBroker()
+    key = SigningKey.load(place.folder.identity("alice", person=True).signing)
+    alice = Session(place, "alice", broker.bus("alice"), key)
+    stop = alice.intent("valve-001", "CloseValve", {})
+    heard: list[bytes] = []
+
+    async def die_with_the_first(message: Message) -> bytes:
+        heard.append(message.data)
+        if len(heard) == 1:
+            await asyncio.Event().wait()
+        return encode_json(IntentTaken(command=command_id(stop.actor, stop.key), handle="c1"))
+
+    def door(intent: Intent) -> str:
+        return subjects.intent(intent.site, intent.actor, intent.asset, intent.operation)
+
+    await broker.bus("gate").serve(door(stop), die_with_the_first)
+    assert (await alice.send(stop)).handle == "c1"
+    assert len(heard) >= 2
+    assert len(set(heard)) == 1
+    with pytest.raises(NobodyAnswers):
+        await alice.send(alice.intent("valve-001", "SetPosition", {"PERCENT": 40.0}))
+    assert not alice.is_safe(stop.asset, alice.intent("valve-001", "SetPosition", {}).operation)

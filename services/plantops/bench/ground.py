@@ -135,7 +135,7 @@ async def running_broker(site: Site) -> AsyncIterator[EmbeddedServer]:
             plant_key=NKey.load(folder.office / f"{PLANT_PROVISIONER}.nk"),
             audit_key=NKey.load(folder.office / f"{AUDIT_PROVISIONER}.nk"),
         )
-        await _publish_policy(site, options.url)
+        await publish_policy_of(site, options.url)
         write_running(folder, Running(pid=os.getpid(), url=options.url, monitor_port=options.monitor_port))
         yield server
     finally:
@@ -143,7 +143,8 @@ async def running_broker(site: Site) -> AsyncIterator[EmbeddedServer]:
         await server.stop()
 
 
-async def _publish_policy(site: Site, url: str) -> None:
+async def publish_policy_of(site: Site, url: str) -> None:
+    """What stands signed in the site's folder, by its policy office."""
     office = site.folder.office / POLICY_OFFICE
     bus = await JetStreamBus.connect(url, POLICY_OFFICE, seed=NKey.load(office / "login.nk").seed)
     try:

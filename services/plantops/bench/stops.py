@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from plantops.bench.demo import Demo, demo_site
-from plantops.bench.figures import Bench, Figure, Load, Tell, percentiles
+from plantops.bench.demo import Demo, demo_site, settled
+from plantops.bench.figures import Bench, Figure, Load, Tell, figure, percentile
 from plantops.bench.ground import child
+from plantops.bench.stops_hindered import audit_full, executing, expire_policy
 from plantops.deployment.initialise import DEMO_PEOPLE
 from plantops.deployment.runtime_file import read_running
 from plantops.events import decode
@@ -117,36 +118,61 @@ def _began(demo: Demo, name: str) -> str:
     return at
 
 
-async def run(load: Load, tell: Tell) -> list[Figure]:
-    """One stop after the other."""
-    count = load.count(STOPS, least=3)
-    figures: list[Figure] = []
-    async with demo_site(gates=2) as demo:
-        quiet = await _many(demo, count, tell, "quiet")
-        figures += percentiles(
-            "stops.quiet", "stop -> write, quiet", quiet, shares=(50, 99), goals={99: GOAL_MS}
+_SHARES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+
+
+def _told(name: str, title: str, seconds: list[float], quiet: list[Figure], note: str = "") -> list[Figure]:
+    """How long the middle, the slowest of a hundred and the slowest took, beside those of a quiet site."""
+    return [
+        figure(
+            f"stops.{name}.{share}",
+            f"stop -> write, {title}, {share}",
+            1000 * percentile(seconds, part),
+            "ms",
+            better="lower",
+            goal=None if share == "p50" else GOAL_MS,
+            ceiling=quiet[place] if quiet else None,
+            note=f"{len(seconds)} measured" + (f"; {note}" if note else ""),
         )
+        for place, (share, part) in enumerate(_SHARES.items())
+    ]
+
+
+async def _over_others(demo: Demo, count: int, tell: Tell) -> list[float]:
+    seconds = []
+    for number in range(count):
+        tell(f"over another command, {number + 1} of {count}")
+        async with executing(demo, number):
+            seconds.append(await stopped(demo))
+    return seconds
+
+
+async def run(load: Load, tell: Tell) -> list[Figure]:
+    """One stop after the other. The last case ends the site's normal work: its policy has expired."""
+    count = load.count(STOPS, least=3)
+    async with demo_site(gates=2) as demo:
+        quiet = _told("quiet", "quiet", await _many(demo, count, tell, "quiet"), [])
+        figures = list(quiet)
+        others = await _over_others(demo, count, tell)
+        figures += _told("over", "another command of its asset being executed", others, quiet)
+        async with audit_full(demo):
+            full = await _many(demo, count, tell, "audit full")
+        note = "the host waits 100 ms for AUDIT before its own disk stands in"
+        figures += _told("audit_full", "the audit full", full, quiet, note)
         killed = []
         for number in range(load.count(KILLS, least=1)):
             tell(f"gate killed, {number + 1}")
             killed.append(await _while_killed(demo))
-        figures += percentiles(
-            "stops.killed",
-            "stop -> write, the gate at work killed with kill -9 at that moment",
-            killed,
-            shares=(50, 99),
-            goals={99: GOAL_MS},
-            note="two gates",
-        )
+        title = "the gate at work killed with kill -9 at that moment"
+        figures += _told("killed", title, killed, quiet, "two gates")
         async with flooded(demo):
             busy = await _many(demo, count, tell, "flooded")
-        figures += percentiles(
-            "stops.flood",
-            "stop -> write, doors flooded by 3 logins",
-            busy,
-            shares=(50, 99),
-            goals={99: GOAL_MS},
-        )
+        figures += _told("flood", "doors flooded by 3 logins", busy, quiet)
+        tell("the policy expires")
+        await settled(demo, PATIENCE_SECONDS)
+        await expire_policy(demo)
+        expired = await _many(demo, count, tell, "policy expired")
+        figures += _told("expired", "the policy expired", expired, quiet)
     return figures
 
 
