@@ -54,7 +54,9 @@ log = structlog.get_logger()
 
 LaneName: TypeAlias = Literal["normal", "safe"]
 
-_FETCH = 16
+# The client may hold a message back until as many have come as an earlier request, given up since, had asked
+# for: up to the redelivery, three seconds of a stop. A request for one message is over with it.
+FETCH_LIMIT = 1
 _FETCH_SECONDS = 5.0
 _RETRY_SECONDS = 0.5
 # Well below what the broker waits for a word (`process.SAFE_ACK_SECONDS` is the shortest).
@@ -113,7 +115,7 @@ class Executor:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 try:
-                    delivered = await reader.fetch(_FETCH, _FETCH_SECONDS)
+                    delivered = await reader.fetch(FETCH_LIMIT, _FETCH_SECONDS)
                 except AWAY:
                     await self._clock.sleep(_RETRY_SECONDS)
                     continue
