@@ -115,6 +115,10 @@ FORGED: dict[str, tuple[Forge, str]] = {
     "another actor": (lambda: _of(confirmed(), actor=PrincipalName("bob")), "another site, actor or asset"),
     "others behind it": (lambda: _of(confirmed(), on_behalf_of=(PrincipalName("bob"),)), "others behind it"),
     "another command": (lambda: _of(confirmed(), command=CommandId("1" * 24)), "another command"),
+    "a life of years": (
+        lambda: _of(confirmed(expires_at=NOW + timedelta(days=400))),
+        "lives longer than the policy allows",
+    ),
     "another digest": (lambda: _of(confirmed(), intent=Digest("0" * 64)), "another intent"),
     "only a simulation": (lambda: _of(confirmed(mode="simulate")), "simulation only"),
     "no confirmation": (lambda: _of(intent(SET_SPEED, {"RPM": 1200.0})), "confirming a simulation"),

@@ -115,6 +115,7 @@ BROKEN_REQUESTS = [
     ("clock", "false", {"issued_at": NOW - 31 * SECOND}),
     ("clock", "false", {"issued_at": NOW + 31 * SECOND}),
     ("clock", "false", {"expires_at": NOW - SECOND / 2}),
+    ("clock", "false", {"expires_at": NOW + 86_401 * SECOND}),
     ("clock", "false", {"expires_at": NOW - 2 * SECOND}),
     ("unsigned", "false", {"signed": False}),
     ("change:RPM", "false", {"arguments": {"RPM": 1501.0}}),

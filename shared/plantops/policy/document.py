@@ -197,8 +197,9 @@ class Policy(Part, frozen=True):
     """One revision. Denied is what nothing here allows.
 
     `max_age_seconds` is the default for permissive inputs; `clock_skew_seconds` bounds how far an intent's
-    times may lie from the broker's; `unsigned_risk` is the highest risk that an unsigned intent may ask
-    to execute (empty: none, simulation only). `model` pins the digest of asset model and tag map.
+    times may lie from the broker's, `intent_seconds` how long it may live; `unsigned_risk` is the highest
+    risk that an unsigned intent may ask to execute (empty: none, simulation only). `model` pins the digest
+    of asset model and tag map.
     """
 
     schema: str
@@ -220,6 +221,7 @@ class Policy(Part, frozen=True):
     revoked: tuple[Revoked, ...] = ()
     max_age_seconds: float = 5.0
     clock_skew_seconds: float = 30.0
+    intent_seconds: float = 86_400.0
     unsigned_risk: Risk | Literal[""] = ""
 
 

@@ -16,7 +16,7 @@ from plantops.events.command_parts import RISKS, Intent, Permit, Risk, command_i
 from plantops.model.load import Plant
 from plantops.policy.acts import UNDO
 from plantops.policy.approved import Asked, approvals_problem
-from plantops.policy.document import OperationRule
+from plantops.policy.document import OperationRule, Policy
 from plantops.policy.grants import grants_problem
 from plantops.policy.keyring import Keyring
 from plantops.policy.needs import effective_risk, rule_for, undo_hindrance
@@ -47,8 +47,10 @@ def evidence_problem(permit: Permit, keyring: Keyring, plant: Plant, now: dateti
         return "" if is_enough else f"{_NOBODY}, and risk {risk} needs one"
     try:
         intent, signer = keyring.open_intent(permit.evidence.encode())
-        problem = _intent_problem(permit, intent, late) or _confirmation_problem(
-            keyring, intent, signer, rule, risk
+        problem = (
+            _intent_problem(permit, intent)
+            or _time_problem(intent, late, policy)
+            or _confirmation_problem(keyring, intent, signer, rule, risk)
         )
         if problem or risk != "critical":
             return problem
@@ -58,7 +60,7 @@ def evidence_problem(permit: Permit, keyring: Keyring, plant: Plant, now: dateti
         return f"what stands behind the permit is not believed: {error}"
 
 
-def _intent_problem(permit: Permit, intent: Intent, late: datetime) -> str:
+def _intent_problem(permit: Permit, intent: Intent) -> str:
     if hashlib.sha256(permit.evidence.encode()).hexdigest() != permit.intent:
         return "the permit names another intent than the one that stands behind it"
     if (intent.site, intent.actor, intent.asset) != (permit.site, permit.actor, permit.asset):
@@ -67,8 +69,6 @@ def _intent_problem(permit: Permit, intent: Intent, late: datetime) -> str:
         return "the signed intent names others behind it, or asks for a simulation only"
     if command_id(intent.actor, intent.key) != permit.command:
         return "the signed intent is another command"
-    if intent.expires_at is None or intent.expires_at < late:
-        return "the signed intent has run out"
     if permit.undoes:
         is_meant = intent.operation == UNDO and intent.arguments.get("command") == permit.undoes
         return "" if is_meant else "the signed intent does not ask to undo this command, by its identity"
@@ -76,6 +76,13 @@ def _intent_problem(permit: Permit, intent: Intent, late: datetime) -> str:
     if stated != (permit.operation, encode_json(permit.arguments)):
         return "the signed intent asks for another operation or other arguments"
     return ""
+
+
+def _time_problem(intent: Intent, late: datetime, policy: Policy) -> str:
+    if intent.issued_at is None or intent.expires_at is None or intent.expires_at < late:
+        return "the signed intent has run out"
+    is_short = intent.expires_at - intent.issued_at <= timedelta(seconds=policy.intent_seconds)
+    return "" if is_short else "the signed intent lives longer than the policy allows"
 
 
 def _confirmation_problem(
@@ -86,6 +93,6 @@ def _confirmation_problem(
         return ""
     if not intent.confirms or not intent.simulation:
         return f"risk {risk} is executed by confirming a simulation, which the signed intent does not"
-    if keyring.policy.principals[signer].kind == "agent":
-        return f"{signer} is an agent, and a simulation is confirmed by no agent"
+    if keyring.policy.principals[signer].kind != "person":
+        return f"{signer} is no person, and a simulation is confirmed by no agent or program"
     return ""

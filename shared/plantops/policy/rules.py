@@ -182,8 +182,8 @@ class Case:
 
     def _confirmation(self, policy: Policy) -> Finding:
         principal = policy.principals.get(self.request.actor)
-        if principal is None or principal.kind == "agent":
-            text = f"{self.request.actor} may not confirm: a simulation is confirmed by no agent"
+        if principal is None or principal.kind != "person":
+            text = f"{self.request.actor} may not confirm: a simulation is confirmed by no agent or program"
             return _finding("confirmation", "false", text)
         return _finding("confirmation", "true", f"{self.request.actor} may confirm")
 
@@ -224,6 +224,9 @@ class Case:
             return _finding("clock", "false", text)
         if expires <= issued:
             return _finding("clock", "false", f"expires at {_time(expires)}, before it was issued")
+        if expires - issued > timedelta(seconds=policy.intent_seconds):
+            text = f"lives longer than {policy.intent_seconds:g} s, the most that the policy allows"
+            return _finding("clock", "false", text)
         if self.now > expires:
             return _finding("clock", "false", f"expired at {_time(expires)}, it is {_time(self.now)}")
         return _finding("clock", "true", f"issued {_time(issued)}, expires {_time(expires)}")

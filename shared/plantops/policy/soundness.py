@@ -52,6 +52,8 @@ def _frame(policy: Policy) -> Iterator[str]:
         yield "expires before it begins: check not_before and expires"
     if not 0 < policy.max_age_seconds < math.inf:
         yield f"has max_age_seconds {policy.max_age_seconds}: give a positive number"
+    if not 0 < policy.intent_seconds <= MAX_SECONDS:
+        yield f"has intent_seconds {policy.intent_seconds}: give a positive number, at most a year"
     if not 0 <= policy.clock_skew_seconds <= MAX_SECONDS:
         yield f"has clock_skew_seconds {policy.clock_skew_seconds}: give 0 or more, at most a year"
 
