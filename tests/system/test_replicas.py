@@ -6,24 +6,33 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from plantops.cli.session import Session
 from plantops.events import decode
+from plantops.events.base import CommandId
 from plantops.events.commands import CommandDenied, CommandPermitted, CommandRequested
+from plantops.events.envelope import EVENT_ID
 from plantops.events.queries import IntentTaken, read_answer
 from plantops.flow.declaration import snapshot_stream, snapshot_subject
 from plantops.flow.snapshot import OWNER
 from plantops.policy.highwater import FILE_NAME, HighWater, Mark
 from plantops.runtime.errors import BrokerUnavailable
 from support.history import lives, stored
-from support.site import RunningSite, make_site, until
+from support.replaying import check_replayed
+from support.site import RunningSite, make_site, send_patiently, until
 from system.test_kills import Work, at_work, check_all
 
 GATES = ("gate", "gate-2")
+STOPPING_GATE = Path(__file__).parents[1] / "support" / "stopping_gate.py"
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +121,75 @@ async def test_a_gate_that_hung_and_wakes_up_says_no_wrong_word(two_gates: Runni
     assert await gate_at_work(site) != first
     await check_one_answer_each(site, work)
     await check_all(site, work)
+
+
+@contextmanager
+def third_gate(site: RunningSite, armed: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """One that stops itself between a judgement and its storing, once `armed` is there."""
+    # -P: beside the file lies a module that is called like a package that it needs.
+    words = [
+        sys.executable,
+        "-P",
+        STOPPING_GATE,
+        armed,
+        "run",
+        "gate",
+        "--replica",
+        "3",
+        "--folder",
+        site.root,
+    ]
+    with (site.root / "logs" / "gate-3.log").open("ab") as log:
+        process = subprocess.Popen([str(word) for word in words], stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process is there and does not run."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+async def test_what_a_gate_was_about_to_say_when_it_fell_asleep_is_said_by_another_and_once(
+    two_gates: RunningSite, tmp_path: Path
+) -> None:
+    site, armed = two_gates, tmp_path / "armed"
+
+    async def third() -> str:
+        return _last_word(site, "gate-3")
+
+    with third_gate(site, armed) as gate:
+        await until(third, lambda word: word == "standby.waiting", "the third gate stands by")
+        for name in GATES:
+            os.kill(site.running.processes[name], signal.SIGSTOP)
+        await until(third, lambda word: word == "standby.begins", "the third gate takes over")
+        for name in GATES:
+            os.kill(site.running.processes[name], signal.SIGCONT)
+        for name in GATES:
+            await until(partial(last_word, site, name), lambda word: word == "standby.waiting", name)
+        async with site.session("bob") as bob:
+            intent = bob.intent("pump-001", "StopPump", {})
+            armed.touch()
+            command = (await send_patiently(bob, intent)).command
+            await until(lambda: judged(site), lambda found: command in found, "another gate judges it")
+            assert not armed.exists()
+            assert is_stopped(gate.pid)
+        gate.send_signal(signal.SIGCONT)
+        await until(third, lambda word: word == "standby.waiting", "the third gate was replaced")
+    async with site.reader() as bus:
+        said = [message.headers[EVENT_ID] for message in await stored(bus, "COMMANDS", "cmd.demo.*.gate.*")]
+    assert [each for each, times in Counter(said).items() if times > 1] == []
+    await check_replayed(site)
+
+
+async def judged(site: RunningSite) -> set[CommandId]:
+    """The commands of which the gates have said anything."""
+    async with site.reader() as bus:
+        found = await lives(bus)
+    return set(found)
 
 
 async def ask_without_key(here: Session, mark: str) -> bool:
