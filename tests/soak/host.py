@@ -75,18 +75,24 @@ class HostRun:
             timeout_seconds=_NEVER,
         )
         hands = Hands(definition=DEFINITIONS[source], device=self._device, observe=self._observe, clock=clock)
-        auditor = HandAuditor(self)
         claims = Claims(self.bus, signer, clock, site=SITE, executor=self.name, epoch=run)
         self._outcomes = Outcomes(self.bus, clock, claims, journal)
-        self._executor = Executor(
+        self._executor = self._made(hands, rules, signer, HandAuditor(self), claims)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _made(
+        self, hands: Hands, rules: PolicyRules, signer: Signer, auditor: HandAuditor, claims: Claims
+    ) -> Executor:
+        source = self.source
+        return Executor(
             Place(SITE, SourceName(source), self.name),
             bus=self.bus,
             signer=signer,
             trust=self.in_force,
             rules=rules,
             auditor=auditor,
-            deeds=Deeds(hands, rules=rules, clock=clock, seen=self.connection.sample),
-            rehearsals=Rehearsals(hands, Invocations(hands, rules=rules, clock=clock), rules),
+            deeds=Deeds(hands, rules=rules, clock=self.world.clock, seen=self.connection.sample),
+            rehearsals=Rehearsals(hands, Invocations(hands, rules=rules, clock=self.world.clock), rules),
             reconciler=Reconciler(
                 site=SITE,
                 name=self.name,
@@ -96,15 +102,14 @@ class HostRun:
                 auditor=auditor,
                 hands=hands,
                 claims=claims,
-                clock=clock,
+                clock=self.world.clock,
             ),
             claims=claims,
             outcomes=self._outcomes,
             generations=Generations(),
-            clock=clock,
-            is_ours=lambda: world.leases[source] == run,
+            clock=self.world.clock,
+            is_ours=lambda: self.world.leases[source] == self.run,
         )
-        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """As a host does: stops at once, the rest after what an earlier run left unsaid."""
