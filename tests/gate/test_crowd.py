@@ -58,6 +58,7 @@ class Ground:
         info = json.dumps({"kind": "Client", "acc": "CLIENTS", "user": f"LOGIN-{who}"})
         subject = f"door.intent.{SITE}.{who}.{PUMP}.{operation}"
         answer = await self.door.intent(Message(subject, body.encode(), {"Nats-Request-Info": info}))
+        assert answer is not None
         return read_answer(answer, IntentTaken)
 
 

@@ -22,6 +22,7 @@ async def test_takes_a_persons_approval_and_observes_anew(ground: Ground) -> Non
     header = {"Nats-Request-Info": json.dumps({**CLIENT, "user": "LOGIN-bob"})}
     for _time in range(2):
         answer = await ground.door.approval(Message(subject, body, header))
+        assert answer is not None
         assert read_answer(answer, ApprovalTaken) == ApprovalTaken(command=wanted.command, sequence=1)
     (event,) = ground.stored("APPROVALS")
     assert isinstance(event, ApprovalReceived)
@@ -50,7 +51,9 @@ async def test_turns_away_an_approval_that_is_not_the_persons_own(
     body = signed(approval(wanted, ground.story.now, **changed), signer, kind=APPROVAL_TYPE)
     subject = (subject or "door.approval.demo.bob.{command}").format(command=wanted.command)
     header = {"Nats-Request-Info": json.dumps({**CLIENT, "user": "LOGIN-bob"})}
-    answer = read_answer(await ground.door.approval(Message(subject, body, header)), ApprovalTaken)
+    told = await ground.door.approval(Message(subject, body, header))
+    assert told is not None
+    answer = read_answer(told, ApprovalTaken)
     assert isinstance(answer, ProblemDetail)
     assert answer.code == code
     assert ground.stored("APPROVALS") == []

@@ -80,7 +80,9 @@ class Ground:
             self.story.tell("INTENTS", "intent", event, "gate")
 
     async def knock(self, subject: str, data: bytes, **headers: str) -> IntentTaken | ProblemDetail:
-        return read_answer(await self.door.intent(Message(subject, data, headers)), IntentTaken)
+        answer = await self.door.intent(Message(subject, data, headers))
+        assert answer is not None, "the door left it to another gate"
+        return read_answer(answer, IntentTaken)
 
     async def ask(
         self, data: bytes | dict[str, Any], *, subject: str = "", login: str = "LOGIN-alice"

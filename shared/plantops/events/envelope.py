@@ -34,7 +34,7 @@ MSGPACK = "application/msgpack"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Bytes on a subject, with headers; `reply` is where the answer to a request goes, its name until then."""
+    """Bytes on a subject, with headers; `reply` is where a request is answered, its name until then."""
 
     subject: str
     data: bytes
