@@ -80,7 +80,7 @@ def test_a_damaged_memory_is_not_taken_for_none(tmp_path: Path, content: bytes) 
 
 
 def test_says_when_it_cannot_remember(tmp_path: Path) -> None:
-    with pytest.raises(IntegrityError, match="cannot remember"):
+    with pytest.raises(IntegrityError, match="cannot write"):
         highwater.remember(tmp_path / "absent" / "seen.json", seen(LEAVES, 3))
     with pytest.raises(IntegrityError, match="cannot read"):
         highwater.recall(tmp_path)

@@ -131,7 +131,6 @@ def morning() -> Morning:
         "gap", GapRecorded(source=plc1, epoch=1, first=0, last=0, frames=0, samples=0, cause="device_overrun")
     )
     day.plc(64.0)
-    story.publish(after(POLICY, moc="the next revision"))
     return day
 
 
@@ -240,6 +239,8 @@ def _valve(day: Morning) -> None:
     story.wait(0.5)
     unknown = OutcomeUnknown(site=SITE, command=valve, reason="its executor died between claim and answer")
     story.tell("COMMANDS", f"cmd.{SITE}.outcome_unknown.adapter-opc1.{valve}", unknown, "adapter-opc1")
+    # A new policy withdraws what waits; what is asked under it stays open.
+    story.publish(after(POLICY, moc="the next revision"))
     day.asked["open"] = story.simulated(actor="dave", rpm=1100.0)
 
 

@@ -23,6 +23,8 @@ from support.opcua_device import VALUES, Heard, OpcUaDevice, connection_to, tag
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SCALARS = [name for name in VALUES if name not in ("array", "moment")]
+# Who looks around has no tags of interest yet; a source must have one.
+NOWHERE = TagSettings(name="nowhere", address="nsu=urn:nobody;s=x")
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -225,7 +227,7 @@ async def test_any_other_answer_to_a_write_leaves_open_whether_it_was_written(
 
 
 async def test_browsing_gives_addresses_that_read_as_they_stand(device: OpcUaDevice) -> None:
-    async with connected(device, []) as connection:
+    async with connected(device, [NOWHERE]) as connection:
         found = {each.name: each async for each in connection.browse()}
     assert {found[name].kind for name in ("int8", "int64")} == {"i8"}
     assert found["double"].writable
@@ -243,10 +245,10 @@ async def test_browsing_ends_on_cycles_and_at_its_limit(device: OpcUaDevice) -> 
     second = await first.add_object(device.node("second"), ua.QualifiedName("second", device.index))
     await second.add_reference(first, ua.ObjectIds.Organizes)
     await second.add_reference(objects, ua.ObjectIds.Organizes)
-    async with connected(device, [], max_nodes_per_call=3) as connection:
+    async with connected(device, [NOWHERE], max_nodes_per_call=3) as connection:
         names = [each.name async for each in connection.browse()]
     assert len(names) == len(set(names))
-    async with connected(device, [], browse_limit=5) as connection:
+    async with connected(device, [NOWHERE], browse_limit=5) as connection:
         assert len([each async for each in connection.browse()]) <= 5
 
 
