@@ -12,6 +12,8 @@ import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import structlog
+
 from plantops.events import event_type
 from plantops.events.base import Record, encode_json
 from plantops.events.envelope import Message
@@ -35,6 +37,8 @@ from plantops.policy.document import TrustRoot
 from plantops.runtime.errors import Fenced
 
 NAME = "gate"
+
+log = structlog.get_logger("plantops.gate")
 # A stop waits for the batch that is folded when it comes: keep that short.
 FETCH_LIMIT = 32
 
@@ -121,6 +125,7 @@ class GateAtWork:
     async def run(self) -> None:
         """Raises: Fenced when another gate has taken over; its doors are closed then."""
         await self._shell.restore()
+        log.info("gate.restored")
         try:
             await self._open()
             async with asyncio.TaskGroup() as group:
