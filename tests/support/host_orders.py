@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from plantops.adapters.host.standing import Generations, Standing
 from plantops.events import Event
 from plantops.events.base import Digest, PrincipalName
 from plantops.events.command_parts import Permit
@@ -17,7 +18,7 @@ from plantops.events.commands import (
     SafePermitted,
     SimulationOrdered,
 )
-from support.host_ground import SITE
+from support.host_ground import SITE, Ground
 from support.host_rig import Rig
 
 Order: TypeAlias = CommandPermitted | SafePermitted
@@ -61,3 +62,20 @@ BAD: list[tuple[str, Callable[[Order], Order]]] = [
 
 def _other_value(permit: Permit) -> object:
     return msgspec.structs.replace(permit.writes[0], value=2900.0)
+
+
+async def standing_of(ground: Ground, order: Order, *, is_ours: bool, heard: int) -> Standing:
+    """An order that was said, as its executor watches it, which has heard of a generation."""
+    stored = await ground.gate_bus.last("COMMANDS", f"cmd.{SITE}.permitted.gate.*")
+    assert stored is not None
+    generations = Generations()
+    generations.raise_to(order.permit.asset, heard)
+    return Standing(
+        order.permit,
+        stored,
+        bus=ground.bus(),
+        trust=ground.in_force,
+        clock=ground.clock,
+        generations=generations,
+        is_ours=lambda: is_ours,
+    )

@@ -119,20 +119,7 @@ def _check_judged_again(
         event = asked[decision.command]
         intent = event.intent
         is_safe = rule_for(verified.policy, intent.asset, intent.operation).safe_direction
-        request = Request(
-            command=event.command,
-            asset=intent.asset,
-            operation=intent.operation,
-            arguments=intent.arguments,
-            actor=intent.actor,
-            on_behalf_of=intent.on_behalf_of,
-            signed=bool(event.signer),
-            mode=intent.mode,
-            issued_at=intent.issued_at,
-            expires_at=intent.expires_at,
-            model=intent.model,
-            confirms=CommandId("") if is_safe else intent.confirms,
-        )
+        request = Request.of(event.command, intent, signed=bool(event.signer), is_safe=is_safe)
         again = judge(
             verified,
             plant,

@@ -89,21 +89,7 @@ class Site:
         is_safe = (
             verified is not None and rule_for(verified.policy, intent.asset, intent.operation).safe_direction
         )
-        request = Request(
-            command=command,
-            asset=intent.asset,
-            operation=intent.operation,
-            arguments=intent.arguments,
-            actor=intent.actor,
-            on_behalf_of=intent.on_behalf_of,
-            signed=bool(asked.signer),
-            mode=intent.mode,
-            issued_at=intent.issued_at,
-            expires_at=intent.expires_at,
-            model=intent.model,
-            # A stop that says it confirms something is a stop.
-            confirms=CommandId("") if is_safe else intent.confirms,
-        )
+        request = Request.of(command, intent, signed=bool(asked.signer), is_safe=is_safe)
         return judge(
             verified,
             self.plant,

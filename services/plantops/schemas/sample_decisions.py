@@ -26,21 +26,7 @@ class Case:
 
     def request(self) -> Request:
         """The intent as the rules see it."""
-        intent = self.intent
-        return Request(
-            command=command_id(intent.actor, intent.key),
-            asset=intent.asset,
-            operation=intent.operation,
-            arguments=intent.arguments,
-            actor=intent.actor,
-            on_behalf_of=intent.on_behalf_of,
-            signed=self.signed,
-            mode=intent.mode,
-            issued_at=intent.issued_at,
-            expires_at=intent.expires_at,
-            model=intent.model,
-            confirms=intent.confirms,
-        )
+        return Request.of(command_id(self.intent.actor, self.intent.key), self.intent, signed=self.signed)
 
     def decision(self) -> Decision:
         """What the policy says; the same bytes whenever it is asked."""

@@ -7,6 +7,8 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
+from plantops.simulation.links import Links
+
 LOOPBACK = "127.0.0.1"
 _CHUNK_BYTES = 65536
 
@@ -38,7 +40,7 @@ class Line:
         self.state = LineState.CONNECTED
         self._target = 0
         self._server: asyncio.Server | None = None
-        self._links: set[asyncio.Task[None]] = set()
+        self._links = Links(self._link, lambda: f"line {self.port}")
         self._flowing = asyncio.Event()
         self._turn = 0
 
@@ -55,7 +57,7 @@ class Line:
         if state is LineState.SILENT:
             await self._cut()
         elif self._server is None:
-            self._server = await asyncio.start_server(self._accept, sock=_bound(self._host, self.port))
+            self._server = await asyncio.start_server(self._links.accept, sock=_bound(self._host, self.port))
         if state is not LineState.HANGING:
             # Only now: bytes held while hanging must not slip out of a line that is being cut.
             self._flowing.set()
@@ -73,20 +75,7 @@ class Line:
         if self._server is not None:
             self._server.close()
             self._server = None
-        for link in self._links:
-            link.cancel()
-        await asyncio.gather(*self._links, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = asyncio.create_task(self._link(reader, writer), name=f"line {self.port}")
-        self._links.add(link)
-
-        def ended(link: asyncio.Task[None]) -> None:
-            # Here and not in the task: a task that is cancelled before its first step runs none of its code.
-            self._links.discard(link)
-            writer.transport.abort()
-
-        link.add_done_callback(ended)
+        await self._links.cut()
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

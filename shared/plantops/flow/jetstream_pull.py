@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -17,7 +18,7 @@ from plantops.runtime.errors import BrokerError, BrokerUnavailable, StreamMissin
 _ELECTION_SECONDS: Final = 5.0
 
 
-class PullReader:
+class PullReader(ABC):
     """The part of `Reader` that does not depend on how messages are asked for.
 
     `check` raises when the connection cannot work, `reset` asks the broker to deliver from a sequence on.
@@ -37,9 +38,9 @@ class PullReader:
         self._reconnects = client.stats["reconnects"]
         self._nobody_since = 0.0
 
+    @abstractmethod
     async def bind(self) -> None:
         """Take a fresh inbox: what is still under way to the old one is never seen again."""
-        raise NotImplementedError
 
     async def reset(self, sequence: int) -> None:
         await self.bind()

@@ -12,7 +12,17 @@ import msgspec
 
 from plantops.events.base import AssetName, CommandId, Digest, OperationName, PrincipalName, Scalar, TagName
 from plantops.events.circumstances import NO_CIRCUMSTANCES, Circumstances
-from plantops.events.command_parts import RISKS, Finding, Mode, Observation, ObservedInput, Risk, Stage, Truth
+from plantops.events.command_parts import (
+    RISKS,
+    Finding,
+    Intent,
+    Mode,
+    Observation,
+    ObservedInput,
+    Risk,
+    Stage,
+    Truth,
+)
 from plantops.model.assets import Operation
 from plantops.model.load import Plant
 from plantops.policy import rights
@@ -54,6 +64,24 @@ class Request:
     expires_at: datetime | None = None
     model: Digest = NO_MODEL
     confirms: CommandId = NO_COMMAND
+
+    @classmethod
+    def of(cls, command: CommandId, intent: Intent, *, signed: bool, is_safe: bool = False) -> Self:
+        """What an intent asks. A stop that says it confirms something is a stop (`is_safe`)."""
+        return cls(
+            command=command,
+            asset=intent.asset,
+            operation=intent.operation,
+            arguments=intent.arguments,
+            actor=intent.actor,
+            on_behalf_of=intent.on_behalf_of,
+            signed=signed,
+            mode=intent.mode,
+            issued_at=intent.issued_at,
+            expires_at=intent.expires_at,
+            model=intent.model,
+            confirms=NO_COMMAND if is_safe else intent.confirms,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from plantops.adapters.host.standing import Generations, Standing
 from plantops.events.base import CommandId, Scalar
 from plantops.events.commands import CommandCancelled, CommandExecuted, CommandFailed, OutcomeUnknown
 from plantops.events.governance import CommandProgressed
 from support.host_governed import governed
 from support.host_ground import RUN, SETPOINT, SITE, TEMPERATURE, Ground
-from support.host_orders import FINALS, changed, only
+from support.host_orders import FINALS, changed, only, standing_of
 from support.host_rig import Rig
 from support.manual_clock import calm
 
@@ -188,19 +187,7 @@ async def test_at_the_moment_of_taking_back_lease_and_generation_count_and_the_t
     ground = governed()
     order = ground.order("Start", {"RPM": 900.0})
     await ground.say(order)
-    stored = await ground.gate_bus.last("COMMANDS", f"cmd.{SITE}.permitted.gate.*")
-    assert stored is not None
-    generations = Generations()
-    standing = Standing(
-        order.permit,
-        stored,
-        bus=ground.bus(),
-        trust=ground.in_force,
-        clock=ground.clock,
-        generations=generations,
-        is_ours=lambda: is_ours,
-    )
-    generations.raise_to(order.permit.asset, heard)
+    standing = await standing_of(ground, order, is_ours=is_ours, heard=heard)
     await ground.clock.advance(seconds)
     assert reason in standing.taken()
     assert bool(standing.taken()) == bool(reason)

@@ -10,7 +10,7 @@ from plantops.adapters.host.standing import Generations, Standing
 from plantops.events.base import from_nanoseconds
 from plantops.events.commands import CommandClaimed, CommandExecuted, CommandFailed, OutcomeUnknown
 from support.host_ground import SETPOINT, SITE, SPEED, Ground
-from support.host_orders import FINALS, only
+from support.host_orders import FINALS, only, standing_of
 from support.host_rig import Notary, Rig, device
 from support.manual_clock import ManualClock, calm, until
 
@@ -189,19 +189,7 @@ async def test_at_the_moment_of_the_write_lease_time_and_generation_count(
     ground = Ground()
     order = ground.order("SetSpeed", {"RPM": 1200.0})
     await ground.say(order)
-    stored = await ground.gate_bus.last("COMMANDS", f"cmd.{SITE}.permitted.gate.*")
-    assert stored is not None
-    generations = Generations()
-    standing = Standing(
-        order.permit,
-        stored,
-        bus=ground.bus(),
-        trust=ground.in_force,
-        clock=ground.clock,
-        generations=generations,
-        is_ours=lambda: is_ours,
-    )
-    generations.raise_to(order.permit.asset, heard)
+    standing = await standing_of(ground, order, is_ours=is_ours, heard=heard)
     await ground.clock.advance(seconds)
     assert reason in standing.void()
     assert bool(standing.void()) == bool(reason)

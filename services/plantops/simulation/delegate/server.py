@@ -16,6 +16,7 @@ from plantops.simulation.delegate.forms import arguments_of, variables
 from plantops.simulation.delegate.http import MAX_HEAD_BYTES, BadRequest, Request, Response, read_request
 from plantops.simulation.delegate.pump import DelegatePump, Impossible, Value
 from plantops.simulation.delegate.seal import Asker, Refusal, Seals
+from plantops.simulation.links import Links
 
 LOOPBACK = "127.0.0.1"
 Style: TypeAlias = Literal["basyx", "job", "aas"]
@@ -62,7 +63,7 @@ class DelegateServer:
         self._released = asyncio.Event()
         self._last = b""
         self._server: asyncio.Server | None = None
-        self._links: set[asyncio.Task[None]] = set()
+        self._links = Links(self._link, lambda: f"delegate {self.port}")
 
     @property
     def url(self) -> str:
@@ -75,7 +76,7 @@ class DelegateServer:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._accept, LOOPBACK, self.port, limit=MAX_HEAD_BYTES, ssl=self._tls
+            self._links.accept, LOOPBACK, self.port, limit=MAX_HEAD_BYTES, ssl=self._tls
         )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -85,19 +86,7 @@ class DelegateServer:
     ) -> None:
         assert self._server is not None
         self._server.close()
-        for link in self._links:
-            link.cancel()
-        await asyncio.gather(*self._links, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = asyncio.create_task(self._link(reader, writer), name=f"delegate {self.port}")
-        self._links.add(link)
-
-        def ended(link: asyncio.Task[None]) -> None:
-            self._links.discard(link)
-            writer.transport.abort()
-
-        link.add_done_callback(ended)
+        await self._links.cut()
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, EOFError):
