@@ -6,7 +6,7 @@ from typing import TypeAlias, get_args
 
 import msgspec
 
-from plantops.events import commands, governance, operations, sources, tags
+from plantops.events import commands, conversation, governance, operations, sources, tags
 from plantops.events.base import Event, encode_json, event_type
 from plantops.events.unreadable import EventUnknown, EventUnreadable, TypeUnknown, VersionUnknown
 
@@ -50,6 +50,13 @@ AnyEvent: TypeAlias = (
     | governance.PolicyActivated
     | governance.PolicyRefused
     | governance.RootRotated
+    | conversation.TurnAsked
+    | conversation.ModelReplied
+    | conversation.ToolAnswered
+    | conversation.TurnEnded
+    | conversation.ConversationReset
+    | conversation.BudgetCharged
+    | conversation.BudgetExceeded
     | operations.PolicyPublished
     | operations.RootPublished
     | operations.TimerFired

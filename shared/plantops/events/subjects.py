@@ -88,6 +88,12 @@ def dispute(site: str, witness: str) -> str:
     return _join("dispute", site, witness)
 
 
+def agent(site: str, conversation: str, event: str) -> str:
+    """What happens in a conversation, or to the budgets of an identity, stream AGENT. `event` is the type
+    after its first dot."""
+    return _join("agent", site, conversation, event)
+
+
 def timer(site: str, owner: str) -> str:
     """Fired timers of one owner, stream TIMERS."""
     return _join("timer", site, owner)

@@ -9,8 +9,11 @@ from plantops.events.base import is_token
 from plantops.policy.acts import is_act
 from plantops.policy.document import Policy
 
-PROCESS_ROLES: Final = frozenset({"gate", "executor", "notary", "timer", "witness"})
+PROCESS_ROLES: Final = frozenset({"gate", "executor", "notary", "timer", "witness", "agent"})
 """Roles that let a process say events (`policy.speakers`); they need not stand in the policy's `roles`."""
+
+GATEWAY_ROLE: Final = "gateway"
+"""The role of a program that tells who asks it over HTTP, and hands in signed words of others. Of kind agent."""
 
 
 def patterns_for(asset: str, operation: str) -> frozenset[str]:

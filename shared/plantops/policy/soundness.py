@@ -14,7 +14,7 @@ from plantops.policy.acts import FALLBACK, is_act
 from plantops.policy.document import Compare, Condition, Either, Every, Negate, OperationRule, Policy
 from plantops.policy.governance_soundness import MAX_SECONDS, governance_problems, pattern_problem, repeated
 from plantops.policy.needs import rule_for
-from plantops.policy.rights import PROCESS_ROLES
+from plantops.policy.rights import GATEWAY_ROLE, PROCESS_ROLES
 from plantops.runtime.errors import SettingsError
 
 _MAX_DEPTH = 32
@@ -103,10 +103,12 @@ def _alike(policy: Policy) -> Iterator[str]:
 def _held(policy: Policy, name: str, approving: set[str]) -> Iterator[str]:
     principal = policy.principals[name]
     for role in principal.roles:
-        if role not in policy.roles and role not in PROCESS_ROLES:
+        if role not in policy.roles and role not in PROCESS_ROLES and role != GATEWAY_ROLE:
             yield f"gives {name!r} the role {role!r}, which is not defined"
         if role in PROCESS_ROLES and principal.kind != "process":
             yield f"gives {name!r} the role {role!r}, which only a process may have"
+        if role == GATEWAY_ROLE and principal.kind != "agent":
+            yield f"gives {name!r} the role {role!r}, which only a program of kind agent may have"
         if role in approving and principal.kind != "person":
             yield f"lets {name!r} approve by role {role!r}: only persons approve"
 

@@ -27,6 +27,7 @@ _GATE: Final = Speaker("gate", _COMMAND)
 _EXECUTOR: Final = Speaker("executor", _COMMAND)
 _STATE: Final = Speaker("executor", "source.{site}.{source}.{event}")
 _FRAMES: Final = Speaker("executor", "tag.{site}.{source}")
+_AGENT: Final = Speaker("agent", "agent.{site}.*.{event}")
 
 SPEAKERS: Final[Mapping[str, Speaker]] = MappingProxyType(
     {
@@ -75,6 +76,13 @@ SPEAKERS: Final[Mapping[str, Speaker]] = MappingProxyType(
         "checkpoint.refused": Speaker("notary", "checkpoint.{site}"),
         "checkpoint.cosigned": Speaker("witness", "cosignature.{site}.{signer}"),
         "checkpoint.disputed": Speaker("witness", "dispute.{site}.{signer}"),
+        "agent.turn_asked": _AGENT,
+        "agent.model_replied": _AGENT,
+        "agent.tool_answered": _AGENT,
+        "agent.turn_ended": _AGENT,
+        "agent.reset": _AGENT,
+        "agent.budget_charged": _AGENT,
+        "agent.budget_exceeded": _AGENT,
         # The envelope inside carries the root's own signatures; every reader verifies those.
         "policy.published": Speaker(""),
         "policy.root_published": Speaker(""),

@@ -1,0 +1,34 @@
+"""What the tools process may do on the broker: ask on everybody's behalf, and keep accounts. It commands nothing."""
+
+from __future__ import annotations
+
+from plantops.events.subjects import service
+from plantops.flow.declaration import ProcessSpec, Writes
+
+TOOLS = "tools"
+TOOLS_AUDIT = "tools-audit"
+
+
+def tools_spec(site: str) -> ProcessSpec:
+    """In the plant: services of others, and the budgets of who asks."""
+    budgets = tuple(f"agent.{site}.*.{event}" for event in ("budget_charged", "budget_exceeded"))
+    return ProcessSpec(
+        name=TOOLS,
+        writes=(Writes("AGENT", budgets, ("agent.budget_charged", "agent.budget_exceeded")),),
+        lookups=("POLICY", "COMMANDS", "SOURCES"),
+        door=(f"door.tool.{site}.>",),
+        asks=(
+            *(service("twin", site, verb) for verb in ("get", "list", "watch", "sightings")),
+            *(service("command", site, verb) for verb in ("get", "list", "approvals", "holds")),
+            f"device.{site}.*",
+            f"browse.{site}.*",
+        ),
+        audits=True,
+    )
+
+
+def tools_audit_spec(site: str) -> ProcessSpec:
+    """In the account of the audit: read the log and its checkpoints."""
+    return ProcessSpec(
+        name=TOOLS_AUDIT, account="AUDIT", lookups=("AUDIT", "CHECKPOINTS", "COSIGNATURES")
+    )
