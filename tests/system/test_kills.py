@@ -39,6 +39,7 @@ class Work:
     sent: list[CommandId] = field(default_factory=list)
     ended: list[CommandStatus] = field(default_factory=list)
     reconciled: list[CommandId] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None  # what runs them
 
     async def run(self) -> None:
         while True:
@@ -75,10 +76,12 @@ class Work:
             return None  # the gate is away, or has not folded it yet
 
     async def until_executed(self, more: int) -> None:
-        """Returns when that many commands more were executed."""
+        """Returns when that many commands more were executed. Raises: what ended the worker, if it ended."""
         wanted = self._executed() + more
 
         async def look() -> int:
+            if self.task is not None and self.task.done():
+                self.task.result()
             return self._executed()
 
         await until(look, lambda now: now >= wanted, f"{more} more commands are executed")
@@ -92,7 +95,7 @@ async def at_work(site: RunningSite) -> AsyncIterator[Work]:
     """Commands run one after the other inside the block; the last one ends before it does."""
     async with site.session("alice") as alice:
         work = Work(alice)
-        task = asyncio.create_task(work.run())
+        work.task = task = asyncio.create_task(work.run())
         try:
             yield work
         finally:

@@ -20,7 +20,7 @@ def tools_spec(site: str) -> ProcessSpec:
         asks=(
             *(service("twin", site, verb) for verb in ("get", "list", "watch", "sightings")),
             *(service("command", site, verb) for verb in ("get", "list", "approvals", "holds")),
-            f"device.{site}.*",
+            f"read.{site}.*",
             f"browse.{site}.*",
         ),
         audits=True,
