@@ -70,8 +70,8 @@ class Facts(Record, frozen=True):
     """What a deterministic provider may use besides the parts; a language model is not shown it.
 
     `known` is every tool that the chain may use, by name, also those not offered. `last_command` is the
-    newest command of the conversation, `waiting_for` the one that waits for a person ("": none), each with its
-    handle.
+    newest command of the conversation, `waiting_for` the one that waits for a person ("": none), each with
+    its handle.
     """
 
     asked_at: datetime
