@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from plantops.cli.failing import DEBUG
-from plantops.cli.insisting import first_answer
 from plantops.cli.output import did_you_mean, some, working
 from plantops.deployment.broker import connect
 from plantops.deployment.place import Place, load_place
@@ -33,6 +32,7 @@ from plantops.events.base import (
 from plantops.events.command_parts import APPROVAL_TYPE, INTENT_TYPE, Approval, Intent, Mode
 from plantops.events.queries import ApprovalTaken, CommandStatus, IntentTaken, ProblemDetail, read_answer
 from plantops.flow.bus import Bus
+from plantops.flow.insisting import first_answer
 from plantops.ledger import dsse
 from plantops.ledger.keys import SigningKey
 from plantops.model.load import Plant

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from plantops.cli.insisting import first_answer
 from plantops.cli.session import Session
 from plantops.deployment.initialise import initialise
 from plantops.deployment.place import load_place
@@ -18,6 +17,7 @@ from plantops.events.base import encode_json
 from plantops.events.command_parts import Intent, command_id
 from plantops.events.envelope import Message
 from plantops.events.queries import IntentTaken
+from plantops.flow.insisting import first_answer
 from plantops.flow.memory import MemoryBroker
 from plantops.ledger.keys import SigningKey
 from plantops.runtime.errors import BrokerUnavailable, NobodyAnswers, Refused
