@@ -31,8 +31,8 @@ from plantops.events.subjects import approval as approval_subject
 from plantops.events.subjects import intent as intent_subject
 from plantops.events.subjects import parse_intent
 from plantops.flow.bus import Bus
+from plantops.flow.caller import Caller, caller_of
 from plantops.flow.signing import Signer
-from plantops.gate.caller import Caller, caller_of
 from plantops.gate.crowd import Crowd, Quota
 from plantops.gate.line import Line, Overrun
 from plantops.gate.needed import tags_needed
@@ -49,6 +49,7 @@ MAX_BYTES = 64 * 1024
 MAX_APPROVAL_BYTES = 6 * 1024
 MAX_ARGUMENTS = 64
 MAX_CHAIN = 8
+MAX_DERIVED = 64
 MAX_NAME = 256
 MAX_TEXT = 4096
 # An outcome repeats a text six times (permit, write, before, read back, undo, decision) within 256 KiB.
@@ -362,9 +363,12 @@ def _check_size(intent: Intent) -> None:
             f"at most {MAX_ARGUMENTS} arguments and a chain of {MAX_CHAIN} names are taken",
             reason="too_large",
         )
+    if len(intent.derived_from) > MAX_DERIVED:
+        raise Refused(f"at most {MAX_DERIVED} names of what it rests on are taken", reason="too_large")
     texts = (
         *intent.arguments,
         *intent.on_behalf_of,
+        *intent.derived_from,
         intent.key,
         intent.nonce,
         intent.confirms,
