@@ -1,0 +1,290 @@
+"""What a route is given: the plant's services and doors, asked in the gateway's name for whoever asks it.
+
+The gateway decides nothing. It says for whom it asks (`on_behalf_of`), and the door believes that because the
+policy gives this login the role `gateway`; what a person has signed himself is handed in as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from plantops.events import subjects
+from plantops.events.base import (
+    AssetName,
+    CommandId,
+    Digest,
+    OperationName,
+    PrincipalName,
+    Record,
+    Scalar,
+    SiteName,
+    encode_json,
+)
+from plantops.events.command_parts import APPROVAL_TYPE, INTENT_TYPE, Approval, Intent, Mode
+from plantops.events.envelope import Message
+from plantops.events.queries import (
+    ApprovalsListed,
+    ApprovalTaken,
+    CommandAsked,
+    CommandStatus,
+    IntentTaken,
+    ProblemDetail,
+    read_answer,
+)
+from plantops.flow.bus import Bus
+from plantops.flow.insisting import first_answer
+from plantops.gateway.caller import Caller
+from plantops.gateway.settings import GatewaySettings
+from plantops.ledger import dsse
+from plantops.ledger.keys import SigningKey
+from plantops.model.load import Plant
+from plantops.policy.document import Policy
+from plantops.policy.in_force import InForce
+from plantops.policy.judge import rule_for
+from plantops.runtime.errors import NobodyAnswers, Refused, TrustError
+
+INTENT_LIFE: Final = timedelta(minutes=20)
+APPROVAL_LIFE: Final = timedelta(minutes=5)
+WATCH_SLACK_SECONDS: Final = 3.0
+
+Verdict: TypeAlias = Literal["approve", "reject"]
+T = TypeVar("T", bound=Record)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One worker's connection, keys and knowledge. `name` is the gateway's own principal, `key` its key.
+
+    `in_force` is kept up to date from the envelope file. `stopping` is set when the process winds down: a
+    stream of events then says good-bye and ends.
+    """
+
+    site: SiteName
+    name: PrincipalName
+    bus: Bus
+    key: SigningKey
+    in_force: InForce
+    plant: Plant
+    settings: GatewaySettings
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force. Raises: Refused while there is none."""
+        verified = self.in_force.verified
+        if verified is None:
+            raise Refused("no verified policy is in force here: publish one", reason="no_policy")
+        return verified.policy
+
+    # Asking
+
+    async def ask(
+        self, area: str, verb: str, question: Record | None, kind: type[T], *, wait: float = 0.0
+    ) -> T:
+        """Ask a public service, such as `twin` `get` or `command` `list`; `wait` is how long the service
+        itself is asked to hold the answer back.
+
+        Raises: Refused with the service's reason, NobodyAnswers, BrokerUnavailable.
+        """
+        subject = subjects.service(area, self.site, verb)
+        data = encode_json(question) if question is not None else b"{}"
+        return await self._request(subject, data, kind, self._seconds(wait))
+
+    async def ask_door(
+        self, area: str, verb: str, question: Record, kind: type[T], *, wait: float = 0.0
+    ) -> T:
+        """Ask a door by the own name: `tool` (list, search, call), `chat` (ask, watch, list, reset).
+
+        The question names in `on_behalf_of` for whom (`Caller.chain`). Raises: as `ask`.
+        """
+        subject = f"{subjects.service(area, self.site, self.name)}.{verb}"
+        return await self._request(subject, encode_json(question), kind, self._seconds(wait))
+
+    async def command(self, command: str) -> CommandStatus:
+        """Where a command stands, by identity or handle. Raises: Refused (`unknown_command`), as `ask`."""
+        return await self.ask("command", "get", CommandAsked(command=command), CommandStatus)
+
+    # Intents
+
+    def intent(
+        self,
+        caller: Caller,
+        asset: str,
+        operation: str,
+        arguments: Mapping[str, Scalar],
+        *,
+        mode: Mode = "execute",
+        confirms: CommandStatus | None = None,
+        key: str = "",
+        reason: str = "",
+    ) -> Intent:
+        """A complete intent of the gateway for `caller`; what it confirms, with the result that it had.
+
+        `key` is the caller's own: two callers with the same key ask for two commands.
+        """
+        now = datetime.now(UTC)
+        return Intent(
+            site=self.site,
+            asset=AssetName(asset),
+            operation=OperationName(operation),
+            arguments=dict(arguments),
+            mode=mode,
+            actor=self.name,
+            on_behalf_of=caller.chain,
+            key=f"{caller.name}/{key or secrets.token_hex(12)}",
+            nonce=secrets.token_hex(12),
+            issued_at=now,
+            expires_at=now + INTENT_LIFE,
+            model=self.plant.digest,
+            confirms=confirms.command if confirms else CommandId(""),
+            simulation=Digest(confirms.simulation_digest if confirms else ""),
+            reason=reason,
+        )
+
+    async def send(self, intent: Intent) -> IntentTaken:
+        """Sign an intent and hand it in at the door; a stop is handed in again until somebody answers.
+
+        Raises: Refused with the door's reason, NobodyAnswers, BrokerUnavailable.
+        """
+        envelope = dsse.encode(dsse.seal(INTENT_TYPE, encode_json(intent), self.key))
+        return await self._hand_in(intent, envelope)
+
+    async def relay(self, envelope: bytes) -> tuple[Intent, IntentTaken]:
+        """Hand in what somebody has signed himself; the door verifies it, here only its subject is read.
+
+        Raises: Refused (`malformed`), and as `send`.
+        """
+        intent = _payload(envelope, INTENT_TYPE, Intent)
+        return intent, await self._hand_in(intent, envelope)
+
+    async def _hand_in(self, intent: Intent, envelope: bytes) -> IntentTaken:
+        subject = _subject(
+            lambda: subjects.intent(intent.site, intent.actor, intent.asset, intent.operation),
+            self.site,
+            intent,
+        )
+
+        async def hand_in(seconds: float) -> IntentTaken:
+            return await self._request(subject, envelope, IntentTaken, seconds)
+
+        patience = self.settings.ask_seconds
+        if self.is_safe(intent.asset, intent.operation):
+            return await first_answer(hand_in, patience=patience)
+        return await hand_in(patience)
+
+    def is_safe(self, asset: str, operation: str) -> bool:
+        """Whether the policy calls it safe-direction; what cannot be told is not."""
+        verified = self.in_force.verified
+        if verified is None:
+            return False
+        return rule_for(verified.policy, AssetName(asset), OperationName(operation)).safe_direction
+
+    # Approvals
+
+    async def approval(self, caller: Caller, command: str, verdict: Verdict, reason: str = "") -> Approval:
+        """What `caller` says to a command that waits, bound to the decision that waits now.
+
+        Raises: Refused (`not_waiting`, `unknown_command`), as `ask`.
+        """
+        status = await self.command(command)
+        told = await self.ask("command", "approvals", None, ApprovalsListed)
+        wanted = next((each for each in told.waiting if each.command == status.command), None)
+        if wanted is None:
+            raise Refused(
+                f"{status.handle} does not wait for an approval: {status.phase}", reason="not_waiting"
+            )
+        now = datetime.now(UTC)
+        return Approval(
+            site=self.site,
+            command=status.command,
+            person=caller.name,
+            verdict=verdict,
+            intent=wanted.intent,
+            decision=wanted.decision,
+            issued_at=now,
+            expires_at=now + APPROVAL_LIFE,
+            nonce=secrets.token_hex(12),
+            reason=reason,
+        )
+
+    async def send_approval(self, approval: Approval) -> ApprovalTaken:
+        """Sign it for the caller and hand it in: of class delegated. Raises: as `send`."""
+        envelope = dsse.encode(dsse.seal(APPROVAL_TYPE, encode_json(approval), self.key))
+        return await self._approve(approval, envelope)
+
+    async def relay_approval(self, envelope: bytes) -> tuple[Approval, ApprovalTaken]:
+        """Hand in an approval that its person has signed himself. Raises: as `relay`."""
+        approval = _payload(envelope, APPROVAL_TYPE, Approval)
+        return approval, await self._approve(approval, envelope)
+
+    async def _approve(self, approval: Approval, envelope: bytes) -> ApprovalTaken:
+        subject = _subject(
+            lambda: subjects.approval(approval.site, approval.person, approval.command), self.site, approval
+        )
+        return await self._request(subject, envelope, ApprovalTaken, self.settings.ask_seconds)
+
+    # Hearing
+
+    @asynccontextmanager
+    async def listening(
+        self, hear: Callable[[Message], Awaitable[None]], command: str = "*"
+    ) -> AsyncIterator[None]:
+        """Hear the events of one command as they are stored, or of all, while the block runs.
+
+        With no memory: what is stored about it already must be asked for inside the block.
+        """
+        subject = f"cmd.{self.site}.*.*.{command}"
+        subscription = await self.bus.listen(subject, hear)
+        try:
+            yield
+        finally:
+            await subscription.stop()
+
+    def _seconds(self, wait: float) -> float:
+        return max(self.settings.ask_seconds, wait + WATCH_SLACK_SECONDS if wait else 0.0)
+
+    async def _request(self, subject: str, data: bytes, kind: type[T], seconds: float) -> T:
+        try:
+            reply = await self.bus.request(subject, data, timeout=seconds)
+        except NobodyAnswers as error:
+            raise NobodyAnswers(
+                f"nobody answers {subject}: its process may be starting, try again"
+            ) from error
+        try:
+            answer = read_answer(reply.data, kind)
+        except msgspec.DecodeError as error:
+            raise Refused(f"the answer of {subject} is unreadable: {error}", reason="unavailable") from error
+        if isinstance(answer, ProblemDetail):
+            raise Refused(answer.message, reason=answer.code)
+        return answer
+
+
+def _payload(envelope: bytes, payload_type: str, kind: type[T]) -> T:
+    """What is in a signed envelope, unverified. Raises: Refused."""
+    try:
+        opened = dsse.decode(envelope)
+        if opened.payloadType != payload_type:
+            raise Refused(
+                f"this envelope carries {opened.payloadType!r}, wanted {payload_type}", reason="malformed"
+            )
+        return msgspec.json.decode(opened.body(), type=kind)
+    except (TrustError, msgspec.DecodeError) as error:
+        raise Refused(f"this is no signed {kind.__name__.lower()}: {error}", reason="malformed") from error
+
+
+def _subject(build: Callable[[], str], site: str, said: Intent | Approval) -> str:
+    """Raises: Refused for another site's words, and names that are none."""
+    if said.site != site:
+        raise Refused(f"it says site {said.site!r}, here is {site!r}", reason="subject_differs")
+    try:
+        return build()
+    except subjects.SubjectInvalid as error:
+        raise Refused(str(error), reason="malformed") from error
