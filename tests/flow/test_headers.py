@@ -1,10 +1,13 @@
-"""The quicker reading of headers gives what the client's own gives, for every header there can be."""
+"""What differs from nats-py's client: headers are read quicker, and read alike; a ping waits for its turn."""
 
 from __future__ import annotations
+
+import asyncio
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from plantops.flow.headers import QuickClient
 
@@ -36,3 +39,30 @@ def test_agrees_with_the_client(raw: bytes) -> None:
 def test_is_what_the_client_calls() -> None:
     # Should a release rename it, this fails, and the override can go or follow.
     assert "_parse_header_lines" in vars(Client)
+
+
+async def test_a_flush_is_answered_behind_the_subscriptions_that_were_made_before_it() -> None:
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"max_payload": 1048576}\r\n')
+        while line := await reader.readline():
+            heard.append(line.split()[0])
+            if heard[-1] == b"PING":
+                writer.write(b"PONG\r\n")
+        writer.close()
+
+    async def hear(message: Msg) -> None:
+        raise AssertionError(message.subject)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    client = QuickClient()
+    await client.connect(f"nats://127.0.0.1:{port}", allow_reconnect=False)
+    del heard[:]
+    await client.subscribe("a", cb=hear)
+    await client.flush()
+    await client.close()
+    server.close()
+    await server.wait_closed()
+    assert heard[:2] == [b"SUB", b"PING"]
