@@ -221,6 +221,21 @@ async def test_a_reader_of_a_missing_consumer_says_so_when_reset(bus: Bus, ahead
         await reader.reset(1)
 
 
+@pytest.mark.parametrize("kind", ["fold", "effect"])
+async def test_a_word_on_a_message_whose_consumer_is_gone_is_lost_without_harm(
+    stage: Stage, bus: Bus, kind: str
+) -> None:
+    await stage.add_consumer("WORK", "reader", kind=kind)
+    await bus.publish(say("work.a"), stream="WORK")
+    reader = await bus.reader("WORK", "reader")
+    (message,) = await fetched(reader, 1)
+    await stage.add_stream("WORK", "work.>")
+    await reader.in_progress(message)
+    await reader.ack(message)
+    with pytest.raises(StreamMissing):
+        await reader.reset(1)
+
+
 async def test_an_effect_left_undone_is_delivered_again(stage: Stage, bus: Bus) -> None:
     await stage.add_consumer("WORK", "worker", kind="effect", ack_wait=0.3)
     await bus.publish_batch([say("work.a", "done"), say("work.a", "left")], stream="WORK")

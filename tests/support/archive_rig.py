@@ -164,7 +164,8 @@ class Rig:
             await archive.writer.commit()
             await archive.writer.roll()
             archive.store.close()
-        assert all(isinstance(result, asyncio.CancelledError) for result in results), results
+            # Here, so that a test which waits in vain shows who has died as well.
+            assert all(isinstance(result, asyncio.CancelledError) for result in results), results
 
 
 async def rig() -> Rig:

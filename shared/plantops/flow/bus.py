@@ -72,7 +72,10 @@ class Reader(Protocol):
         ...
 
     async def ack(self, message: Stored) -> None:
-        """Done up to and including `message` (fold consumers), or with this one (effect consumers)."""
+        """Done up to and including `message` (fold consumers), or with this one (effect consumers).
+
+        Nobody answers it: that the consumer is gone shows at the next fetch. Raises: BrokerUnavailable.
+        """
         ...
 
     async def in_progress(self, message: Stored) -> None:

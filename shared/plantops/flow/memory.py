@@ -200,6 +200,11 @@ class MemoryReader:
             )
         return stream, consumer
 
+    def _found(self) -> MemoryConsumer | None:
+        """None where it is gone: nobody answers a word on a message, so it is not told there either."""
+        stream = self._bus.broker.streams.get(self._stream)
+        return None if stream is None else stream.consumers.get(self._consumer)
+
     async def fetch(self, limit: int, timeout: float) -> list[Stored]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -224,11 +229,13 @@ class MemoryReader:
 
     async def ack(self, message: Stored) -> None:
         await self._bus.ready()
-        self._consumer_now()[1].ack(message.sequence)
+        if (consumer := self._found()) is not None:
+            consumer.ack(message.sequence)
 
     async def in_progress(self, message: Stored) -> None:
         await self._bus.ready()
-        self._consumer_now()[1].prolong(message.sequence, self._bus.broker.now_ns)
+        if (consumer := self._found()) is not None:
+            consumer.prolong(message.sequence, self._bus.broker.now_ns)
 
 
 class MemoryBus:
