@@ -73,6 +73,27 @@ async def test_a_host_whose_clock_is_ahead_refuses_commands_and_stops_all_the_sa
     await rig.stop()
 
 
+async def test_a_stop_judged_by_the_time_of_the_lease_is_not_told_to_be_written_before_it_was(
+    tmp_path: Path,
+) -> None:
+    ground = Ground()
+    rig = await Rig(tmp_path, ground=ground).up()
+    rig.bus.disconnect()
+    order = ground.order("Stop", generation=1)
+    permit = msgspec.structs.replace(order.permit, not_after=ground.now() + timedelta(seconds=0.5))
+    await ground.raise_generation(1)
+    await ground.say(msgspec.structs.replace(order, permit=permit))
+    await ground.clock.advance(1.0)
+    begun = ground.now()
+    rig.bus.reconnect()
+    (done,) = await ended(rig)
+    assert isinstance(done, CommandExecuted)
+    assert done.decision is not None
+    assert done.decision.now < begun
+    assert all(step.written_at is not None and step.written_at >= begun for step in done.steps)
+    await rig.stop()
+
+
 async def test_a_stop_that_really_ran_out_is_not_carried_out_by_any_clock(tmp_path: Path) -> None:
     ground = Ground()
     set_broker_back(ground)

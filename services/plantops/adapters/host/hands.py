@@ -105,7 +105,7 @@ class Hands:
             else:
                 if reason:
                     return replace(course, stopped=reason)
-                step = msgspec.structs.replace(step, written_at=standing.now())
+                step = msgspec.structs.replace(step, written_at=standing.told())
             return replace(course, steps=(*course.steps, step), window_ms=window, is_unknown=is_unknown)
 
     async def prove(self, place: int, course: Course, standing: Standing, lane: Lane) -> Course:

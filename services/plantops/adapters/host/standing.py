@@ -58,13 +58,20 @@ class Standing:
         if self._gone_by is not None:
             told_ns, told_at = self._gone_by
             return from_nanoseconds(told_ns + round((self._clock.monotonic() - told_at) * 1e9))
-        elapsed = round((self._clock.monotonic() - self._received_at) * 1e9)
-        return from_nanoseconds(max(self._clock.now_ns(), self._stored.time_ns + elapsed))
+        return self.told()
+
+    def told(self) -> datetime:
+        """UTC by our own clock whatever `now` goes by, for what is told of a deed: a time of the broker that
+        is a moment old would say that it was done before it was."""
+        return from_nanoseconds(max(self._clock.now_ns(), self._stored.time_ns + self._elapsed()))
 
     def go_by(self, broker_ns: int) -> None:
-        """From now on go by this time of the broker, a moment ago, and not by our clock."""
+        """From now on judge by this time of the broker, a moment ago, and not by our clock."""
         told_ns = max(broker_ns, self._stored.time_ns)
         self._gone_by = told_ns, self._clock.monotonic()
+
+    def _elapsed(self) -> int:
+        return round((self._clock.monotonic() - self._received_at) * 1e9)
 
     def overtaken(self) -> str:
         """Why a stop voids it, as far as this process has heard; empty when none does."""
