@@ -7,11 +7,12 @@ from typing import Final
 
 import msgspec
 
-from plantops.adapters.host.services import BrowseAsked, BrowseTold
 from plantops.events.command_parts import Approval, Intent, Observation
 from plantops.events.queries import (
     ApprovalsListed,
     ApprovalTaken,
+    BrowseAsked,
+    BrowseTold,
     CommandAsked,
     CommandsAsked,
     CommandsListed,

@@ -24,6 +24,7 @@ from plantops.events.base import (
 from plantops.events.circumstances import Bypass, LockOut
 from plantops.events.command_parts import Risk
 from plantops.events.commands import ApprovalRequested
+from plantops.events.tags import Kind
 
 T = TypeVar("T")
 
@@ -230,6 +231,29 @@ class DeviceReadAsked(Record, frozen=True):
     """`device.<site>.<source>-read` style services of a host: read these tags from the device now."""
 
     tags: tuple[TagName, ...]
+
+
+class BrowseAsked(Record, frozen=True):
+    """`browse.<site>.<source>`: the first `limit` things, at most 1,000."""
+
+    limit: int = 100
+
+
+class Found(Record, frozen=True):
+    """One thing in the device; `address` may stand in a source file as it is."""
+
+    address: str
+    name: str
+    kind: Kind | None
+    writable: bool = False
+    description: str = ""
+
+
+class BrowseTold(Record, frozen=True):
+    """The answer; `is_complete` is false when there was more than was asked for."""
+
+    found: tuple[Found, ...]
+    is_complete: bool
 
 
 def problem(code: str, message: str) -> bytes:

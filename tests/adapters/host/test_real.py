@@ -11,7 +11,6 @@ from plantops.adapters.definition import definition_of
 from plantops.adapters.host.clock import SystemClock
 from plantops.adapters.host.process import spec
 from plantops.adapters.host.rules import PolicyRules
-from plantops.adapters.host.services import BrowseTold
 from plantops.adapters.host.source_host import SourceHost
 from plantops.adapters.registry import adapter
 from plantops.events import Event, decode
@@ -19,7 +18,7 @@ from plantops.events.base import TagName, encode_json
 from plantops.events.command_parts import Observation
 from plantops.events.commands import CommandExecuted, CommandFailed, OutcomeUnknown, SafePermitted
 from plantops.events.frames import decode_frame
-from plantops.events.queries import DeviceReadAsked, ProblemDetail, read_answer
+from plantops.events.queries import BrowseTold, DeviceReadAsked, ProblemDetail, read_answer
 from plantops.events.tags import TagFrame
 from plantops.flow.bus import Bus
 from plantops.flow.declaration import ProcessSpec, Writes

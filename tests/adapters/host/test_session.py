@@ -8,11 +8,10 @@ import structlog
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from plantops.adapters.host.services import BrowseTold
 from plantops.events import decode
 from plantops.events.frames import Sample
 from plantops.events.quality import Quality
-from plantops.events.queries import read_answer
+from plantops.events.queries import BrowseTold, read_answer
 from plantops.events.sources import GapRecorded, SourceLost, SourceUp
 from plantops.events.tags import SourceDefined
 from support.host_ground import DEFINITION, NAMES, SETPOINT, SPEED, Ground

@@ -11,40 +11,17 @@ from plantops.adapters.contract import Capabilities
 from plantops.adapters.host.clock import Clock
 from plantops.adapters.host.execution import observed
 from plantops.adapters.host.lanes import Device, Lane
-from plantops.events.base import Record, encode_json, from_nanoseconds
+from plantops.events.base import encode_json, from_nanoseconds
 from plantops.events.command_parts import Observation
 from plantops.events.envelope import Message
-from plantops.events.queries import DeviceReadAsked, problem
-from plantops.events.tags import Kind, SourceDefined
+from plantops.events.queries import BrowseAsked, BrowseTold, DeviceReadAsked, Found, problem
+from plantops.events.tags import SourceDefined
 from plantops.runtime.errors import DeviceError
 
 Answer: TypeAlias = Callable[[Message], Awaitable[bytes]]
 
 MAX_READ = 500
 MAX_BROWSED = 1000
-
-
-class BrowseAsked(Record, frozen=True):
-    """`browse.<site>.<source>`: the first `limit` things, at most 1,000."""
-
-    limit: int = 100
-
-
-class Found(Record, frozen=True):
-    """One thing in the device; `address` may stand in a source file as it is."""
-
-    address: str
-    name: str
-    kind: Kind | None
-    writable: bool = False
-    description: str = ""
-
-
-class BrowseTold(Record, frozen=True):
-    """The answer; `is_complete` is false when there was more than was asked for."""
-
-    found: tuple[Found, ...]
-    is_complete: bool
 
 
 def read_service(definition: SourceDefined, device: Device, clock: Clock) -> Answer:
