@@ -49,6 +49,8 @@ def _status(state: GateState, command: CommandId, asked: Asked) -> CommandStatus
         undo=_is_undoable(state, command, asked),
         reconciled=deed.reconciled,
         cause=state.fallbacks[command].cause if command in state.fallbacks else CommandId(""),
+        mode=asked.intent.mode,
+        on_behalf_of=asked.intent.on_behalf_of,
     )
 
 

@@ -22,7 +22,7 @@ from plantops.events.base import (
     encode_json,
 )
 from plantops.events.circumstances import Bypass, LockOut
-from plantops.events.command_parts import Risk
+from plantops.events.command_parts import Mode, Risk
 from plantops.events.commands import ApprovalRequested
 from plantops.events.tags import Kind
 
@@ -164,6 +164,7 @@ class CommandStatus(Record, frozen=True):
     command that was permitted upon it, "" while there is none. Of an act that is done, `reason` says what was
     done. `undo`: it could be undone now. `reconciled` is what the device said of an outcome that was unknown.
     `cause` is the command that this one is the gate's fallback for; it has no handle but its identity.
+    `on_behalf_of` is the intent's chain, the person last.
     """
 
     command: CommandId
@@ -184,6 +185,8 @@ class CommandStatus(Record, frozen=True):
     undo: bool = False
     reconciled: Literal["", "written", "not_written", "other"] = ""
     cause: CommandId = CommandId("")
+    mode: Mode = "execute"
+    on_behalf_of: tuple[PrincipalName, ...] = ()
 
 
 class CommandsAsked(Record, frozen=True):
