@@ -14,7 +14,6 @@ from typing import TypeAlias
 import pytest
 
 from audit.test_on_a_server import Live, covered, write
-from plantops.audit.cosigned import disputes, newest_note
 from plantops.audit.export import export
 from plantops.audit.notary_process import NotaryProcess
 from plantops.audit.offline import verify_folder
@@ -24,6 +23,7 @@ from plantops.audit.verify import verify_online
 from plantops.audit.witness_process import WitnessProcess
 from plantops.events.base import SiteName
 from plantops.flow.context import Context
+from plantops.flow.cosigned import disputes, newest_note
 from plantops.flow.declaration import ProcessSpec
 from plantops.flow.jetstream import JetStreamBus
 from plantops.flow.signing import Signer

@@ -7,13 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plantops.audit.checkpoints import key_name
 from plantops.audit.export import export
 from plantops.audit.offline import folder_checkpoint
 from plantops.audit.trust import save_trust, trust_of
 from plantops.cli.main import run
 from plantops.cli.remembering import memory, refuse_gone_back
 from plantops.deployment.place import load_place
+from plantops.flow.checkpoints import key_name
 from plantops.ledger.note import NoteKey
 from plantops.runtime.errors import Refused
 from support.audit_log import SITE

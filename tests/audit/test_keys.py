@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from plantops.audit.checkpoints import key_name, open_checkpoint
 from plantops.audit.offline import verify_folder
 from plantops.audit.trust import AuditTrust, load_trust, save_trust, trust_of
+from plantops.flow.checkpoints import key_name, open_checkpoint
 from plantops.ledger import checkpoint, tiles
 from plantops.ledger.checkpoint import Checkpoint
 from plantops.ledger.finding import FindingKind

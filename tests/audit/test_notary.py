@@ -12,12 +12,12 @@ from typing import TypeAlias
 import pytest
 
 from plantops.audit import notary_process
-from plantops.audit.checkpoints import open_checkpoint
 from plantops.audit.notary_process import NotaryProcess
 from plantops.events.envelope import Message
 from plantops.events.operations import CheckpointRefused, CheckpointSigned
 from plantops.events.queries import HeadTold, ProblemDetail, read_answer
 from plantops.flow.auditing import Auditor
+from plantops.flow.checkpoints import open_checkpoint
 from plantops.flow.journal import Journal
 from plantops.flow.signing import Signer
 from plantops.ledger.record import check_records, stored_hash

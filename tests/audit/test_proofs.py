@@ -12,12 +12,12 @@ from plantops.audit.export import export
 from plantops.audit.offline import folder_checkpoint, verify_folder
 from plantops.audit.prove import check_proof, prove_from_folder, prove_live
 from plantops.audit.remembered import Remembered, state_folder
-from plantops.audit.specs import witness_name
 from plantops.audit.trust import AuditTrust, trust_of
 from plantops.ledger import proof as proofs
 from plantops.ledger.finding import FindingKind
 from plantops.ledger.note import Kind, NoteKey
 from plantops.ledger.witnesses import WitnessPolicy
+from plantops.policy.audit_keys import witness_name
 from plantops.runtime.errors import IntegrityError, MalformedEnvelope, Refused
 from support.audit_log import SITE
 from support.audit_site import AuditSite, audit_policy, edited
@@ -125,7 +125,7 @@ async def test_an_export_that_too_few_witnesses_cosigned_is_refused(site: AuditS
 async def test_without_its_cosignature_a_checkpoint_is_exported_after_a_while(
     site: AuditSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("plantops.audit.cosigned.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("plantops.flow.cosigned.PATIENCE_SECONDS", 0.0)
     await cosigned_log(site)
     site.write(10)
     await site.notary("another").step()

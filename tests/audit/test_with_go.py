@@ -15,12 +15,12 @@ from typing import TypeAlias
 
 import pytest
 
-from plantops.audit.checkpoints import key_name
 from plantops.audit.export import export
 from plantops.audit.prove import prove_from_folder
-from plantops.audit.specs import witness_name
+from plantops.flow.checkpoints import key_name
 from plantops.ledger import proof as proofs
 from plantops.ledger.note import Kind, NoteKey
+from plantops.policy.audit_keys import witness_name
 from support.audit_log import SITE
 from support.audit_site import AuditSite
 from support.plant_samples import key

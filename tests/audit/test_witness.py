@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from plantops.audit.checkpoints import key_name
-from plantops.audit.specs import witness_name
 from plantops.audit.witness import SEEN_FILE, Witness
 from plantops.audit.witness_process import WitnessProcess
 from plantops.events import decode
 from plantops.events.base import SiteName
 from plantops.events.operations import CheckpointCosigned, CheckpointDisputed, CheckpointSigned
 from plantops.events.subjects import cosignature, dispute
+from plantops.flow.checkpoints import key_name
 from plantops.flow.memory import MemoryBus
 from plantops.flow.signing import Signer
 from plantops.ledger.checkpoint import Checkpoint, sign
@@ -22,6 +21,7 @@ from plantops.ledger.cosignature import cosigned_at
 from plantops.ledger.finding import FindingKind
 from plantops.ledger.note import Kind, NoteKey
 from plantops.ledger.tree import Tree, leaf_hash
+from plantops.policy.audit_keys import witness_name
 from plantops.runtime.errors import IntegrityError
 from support.audit_log import SITE
 from support.audit_site import AT, AuditSite, edited

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from plantops.audit.checkpoints import open_checkpoint
 from plantops.events.base import encode_json
 from plantops.events.command_parts import Intent, Observation, Stage, command_id
 from plantops.events.tags import SourceDefined
+from plantops.flow.checkpoints import open_checkpoint
 from plantops.ledger import dsse
 from plantops.ledger.keys import VerifyKey
 from plantops.ledger.record import RecordChecker

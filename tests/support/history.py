@@ -10,7 +10,6 @@ from datetime import datetime
 import numpy as np
 
 from plantops.audit.records import read_records
-from plantops.audit.specs import writers_of
 from plantops.audit.trust import trust_of
 from plantops.audit.verify import OnlineReport, verify_online
 from plantops.deployment.policies import read_envelope, verify_envelope
@@ -31,6 +30,7 @@ from plantops.events.frames import Frame, decode_frame, resolve
 from plantops.events.sources import GapRecorded, LeaseTaken
 from plantops.events.tags import SourceDefined
 from plantops.flow.bus import Bus, Stored
+from plantops.policy.audit_keys import writers_of
 from plantops.policy.document import Policy
 from support.site import RunningSite
 

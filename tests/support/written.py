@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from plantops.audit.records import read_records
-from plantops.audit.specs import writers_of
 from plantops.events.base import CommandId
 from plantops.events.commands import CommandClaimed, CommandExecuted, CommandPermitted
+from plantops.policy.audit_keys import writers_of
 from support.history import Life, policy_of
 from support.site import RunningSite
 

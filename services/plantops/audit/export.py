@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from plantops.audit.cosigned import claimed_size, newest_note
 from plantops.flow.bus import Bus, Stored
+from plantops.flow.cosigned import claimed_size, newest_note
 from plantops.ledger import tiles
 from plantops.ledger.tiles import Written
 

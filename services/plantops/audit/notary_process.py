@@ -13,7 +13,17 @@ from typing import Final
 
 import structlog
 
-from plantops.audit.checkpoints import (
+from plantops.audit.memory import NotaryMemory
+from plantops.audit.notary import LogDamaged, Notary
+from plantops.audit.quota import Quota
+from plantops.audit.signatures import Believer, writer_on
+from plantops.events.base import Event, encode_json
+from plantops.events.envelope import Message
+from plantops.events.operations import CheckpointRefused, CheckpointSigned
+from plantops.events.queries import problem
+from plantops.events.subjects import checkpoint as checkpoint_subject
+from plantops.flow.bus import Stored, StreamState
+from plantops.flow.checkpoints import (
     STREAM,
     Noted,
     key_name,
@@ -21,22 +31,12 @@ from plantops.audit.checkpoints import (
     new_origin,
     trusted_checkpoint,
 )
-from plantops.audit.memory import NotaryMemory
-from plantops.audit.notary import LogDamaged, Notary
-from plantops.audit.quota import Quota
-from plantops.audit.signatures import Believer, writer_on
-from plantops.audit.specs import notary_keys, writers_of
-from plantops.events.base import Event, encode_json
-from plantops.events.envelope import Message
-from plantops.events.operations import CheckpointRefused, CheckpointSigned
-from plantops.events.queries import problem
-from plantops.events.subjects import checkpoint as checkpoint_subject
-from plantops.flow.bus import Stored, StreamState
 from plantops.flow.context import Context
 from plantops.ledger import checkpoint
 from plantops.ledger.checkpoint import Checkpoint
 from plantops.ledger.finding import Finding, FindingKind
 from plantops.ledger.keys import VerifyKey
+from plantops.policy.audit_keys import notary_keys, writers_of
 from plantops.runtime.errors import BrokerError, Conflict, IntegrityError, StreamMissing
 
 POLL_SECONDS: Final = 0.2

@@ -7,9 +7,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from plantops.audit.checkpoints import open_checkpoint
 from plantops.audit.parallel import examiner_for
 from plantops.audit.trust import AuditTrust
+from plantops.flow.checkpoints import open_checkpoint
 from plantops.ledger import highwater, tiles, verify
 from plantops.ledger.bundles import one_by_one, read_tile
 from plantops.ledger.checkpoint import Checkpoint

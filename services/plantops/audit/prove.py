@@ -8,11 +8,11 @@ from typing import Final
 
 import msgspec
 
-from plantops.audit.checkpoints import open_checkpoint
-from plantops.audit.cosigned import claimed_size, newest_note
 from plantops.audit.offline import folder_leaves
 from plantops.audit.trust import AuditTrust
 from plantops.flow.bus import Bus
+from plantops.flow.checkpoints import open_checkpoint
+from plantops.flow.cosigned import claimed_size, newest_note
 from plantops.ledger import tiles
 from plantops.ledger.finding import Finding, FindingKind
 from plantops.ledger.proof import Proof

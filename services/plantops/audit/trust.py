@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from plantops.audit.specs import key_of, notary_keys, revoked_by, witness_keys, writers_of
 from plantops.ledger.keys import VerifyKey
 from plantops.ledger.note import Kind, NoteKey
 from plantops.ledger.record import Trusted
 from plantops.ledger.witnesses import WitnessPolicy
+from plantops.policy.audit_keys import key_of, notary_keys, revoked_by, witness_keys, writers_of
 from plantops.policy.document import Policy
 from plantops.runtime.errors import SettingsError
 

@@ -10,13 +10,13 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from plantops.audit.checkpoints import STREAM, open_checkpoint, read_noted
-from plantops.audit.cosigned import disputes, newest_note
 from plantops.audit.signatures import Believer, writer_on
 from plantops.audit.trust import AuditTrust
 from plantops.events.base import from_nanoseconds
 from plantops.events.subjects import checkpoint as checkpoint_subject
 from plantops.flow.bus import Bus, Stored
+from plantops.flow.checkpoints import STREAM, open_checkpoint, read_noted
+from plantops.flow.cosigned import disputes, newest_note
 from plantops.ledger import highwater
 from plantops.ledger.checkpoint import Checkpoint
 from plantops.ledger.finding import Finding, FindingKind

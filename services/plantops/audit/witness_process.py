@@ -13,18 +13,19 @@ from typing import Final
 
 import structlog
 
-from plantops.audit.checkpoints import last_noted, trusted_checkpoint
-from plantops.audit.specs import WITNESS, notary_keys, witness_name
+from plantops.audit.specs import WITNESS
 from plantops.audit.witness import SEEN_FILE, Disputed, Witness
 from plantops.events.base import Event
 from plantops.events.operations import CheckpointCosigned, CheckpointDisputed
 from plantops.events.subjects import cosignature, dispute
 from plantops.flow.bus import StreamState
+from plantops.flow.checkpoints import last_noted, trusted_checkpoint
 from plantops.flow.context import Context
 from plantops.ledger.checkpoint import Checkpoint
 from plantops.ledger.cosignature import cosign
 from plantops.ledger.finding import Finding, FindingKind
 from plantops.ledger.tree import leaf_hash
+from plantops.policy.audit_keys import notary_keys, witness_name
 from plantops.runtime.errors import BrokerError, IntegrityError, StreamMissing
 
 POLL_SECONDS: Final = 0.5

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from plantops.audit.checkpoints import last_noted, open_checkpoint
-from plantops.audit.specs import notary_keys
 from plantops.bench.audit import BODY, KIND, WRITERS, append_all, login_as, running_auditor
 from plantops.bench.audit_million import entries
 from plantops.bench.figures import Bench, Figure, Load, Tell, figure, median, percentiles
@@ -20,7 +18,9 @@ from plantops.deployment.policies import read_envelope, verify_envelope
 from plantops.deployment.site import Site
 from plantops.events.envelope import Message
 from plantops.flow.auditing import Auditor
+from plantops.flow.checkpoints import last_noted, open_checkpoint
 from plantops.ledger.keys import SigningKey
+from plantops.policy.audit_keys import notary_keys
 from plantops.runtime.errors import BrokerUnavailable
 
 GROWN = 1_000_000

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 
-from plantops.audit.checkpoints import key_name, new_origin
 from plantops.audit.offline import Depth, verify_folder
 from plantops.audit.trust import AuditTrust
 from plantops.bench.figures import Bench, Figure, Load, Tell, figure
 from plantops.bench.ground import temporary_folder
+from plantops.flow.checkpoints import key_name, new_origin
 from plantops.ledger import checkpoint, tiles
 from plantops.ledger.checkpoint import Checkpoint
 from plantops.ledger.keys import SigningKey

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from plantops.audit.checkpoints import key_name, open_checkpoint
 from plantops.audit.trust import AuditTrust
 from plantops.bench.audit_million import make_export
 from plantops.bench.figures import Bench, Figure, Load, Tell, figure
 from plantops.bench.ground import temporary_folder
+from plantops.flow.checkpoints import key_name, open_checkpoint
 from plantops.ledger import tiles, verify
 from plantops.ledger.bundles import Examined, Task, examine
 from plantops.ledger.finding import Finding, FindingKind

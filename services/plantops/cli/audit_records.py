@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from plantops.audit.checkpoints import key_name
 from plantops.audit.offline import verify_folder
 from plantops.audit.prove import Checked, check_proof, prove_from_folder, prove_live
 from plantops.audit.trust import AuditTrust, load_trust, save_trust
@@ -17,6 +16,7 @@ from plantops.cli.proofs import auditor, export_site, shown_progress, site_trust
 from plantops.cli.session import run
 from plantops.cli.witnesses import PolicyFile, Quorum, Trust, Witnesses, wanted_witnesses
 from plantops.deployment.place import Place, load_place
+from plantops.flow.checkpoints import key_name
 from plantops.ledger import proof as proofs
 from plantops.ledger.note import Kind, NoteKey
 from plantops.ledger.proof import Proof

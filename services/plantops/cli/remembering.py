@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from plantops.audit.checkpoints import last_noted, trusted_checkpoint
 from plantops.audit.offline import Depth, folder_checkpoint, verify_folder
 from plantops.audit.remembered import Remembered, state_folder
 from plantops.audit.trust import AuditTrust
 from plantops.cli.proofs import AUDITOR, HIGH_WATER, site_trust
 from plantops.deployment.place import Place
 from plantops.flow.bus import Bus
+from plantops.flow.checkpoints import last_noted, trusted_checkpoint
 from plantops.ledger import highwater
 from plantops.ledger.checkpoint import Checkpoint
 from plantops.ledger.finding import FindingKind

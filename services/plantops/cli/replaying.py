@@ -27,13 +27,13 @@ from plantops.archive.proving import Proof, prove
 from plantops.archive.replay import Extent, Wanted, plant_and_audit, replay
 from plantops.archive.specs import ARCHIVE, REPLAYER, REPLAYER_AUDIT
 from plantops.archive.store import Store, insert
-from plantops.audit.checkpoints import open_checkpoint
 from plantops.audit.trust import AuditTrust
 from plantops.cli.proofs import shown_progress
 from plantops.cli.remembering import refuse_gone_back
 from plantops.deployment.broker import connect
 from plantops.deployment.place import Place
 from plantops.flow.bus import Bus
+from plantops.flow.checkpoints import open_checkpoint
 from plantops.flow.policies import first
 from plantops.ledger import checkpoint
 from plantops.ledger.checkpoint import Checkpoint

@@ -10,8 +10,6 @@ from typing import Final
 
 from msgspec import structs
 
-from plantops.audit.checkpoints import key_name
-from plantops.audit.specs import witness_name
 from plantops.events import Event, subjects
 from plantops.events import command_parts as parts
 from plantops.events import commands as c
@@ -26,10 +24,12 @@ from plantops.events.base import (
     encode_json,
 )
 from plantops.events.frames import Sample, pack
+from plantops.flow.checkpoints import key_name
 from plantops.ledger import dsse
 from plantops.ledger.checkpoint import Checkpoint, sign
 from plantops.ledger.cosignature import cosign
 from plantops.ledger.tree import leaf_hash
+from plantops.policy.audit_keys import witness_name
 from plantops.policy.document import policy_digest
 from plantops.policy.judge import decision_digest
 from plantops.schemas.sample_decisions import CASES, INTENT_DIGEST, SPEED, observed

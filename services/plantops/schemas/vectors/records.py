@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
-from plantops.audit.checkpoints import key_name
 from plantops.events.base import encode_json
+from plantops.flow.checkpoints import key_name
 from plantops.ledger.checkpoint import Checkpoint, cosign, sign
 from plantops.ledger.note import NoteKey
 from plantops.ledger.record import Trusted, WriterChain, check_records, seal_record

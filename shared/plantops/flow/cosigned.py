@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from plantops.audit.checkpoints import last_noted
 from plantops.events import EventUnreadable, decode
 from plantops.events.operations import CheckpointCosigned, CheckpointDisputed
 from plantops.flow.bus import Bus
+from plantops.flow.checkpoints import last_noted
 from plantops.ledger import note
 from plantops.ledger.checkpoint import parse
 from plantops.ledger.cosignature import gathered
