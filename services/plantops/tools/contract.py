@@ -29,6 +29,9 @@ from plantops.runtime.errors import BrokerUnavailable, NobodyAnswers, PlantOpsEr
 NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """What every provider of models takes as a tool's name."""
 
+OPERATION_MARK: Final = "__"
+"""Stands in the names of operations only, so that no read tool is taken for one."""
+
 
 class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of argument structs: closed, decoded strictly (no text for a number), bounded by `msgspec.Meta`.
@@ -118,8 +121,11 @@ class Tool(Generic[A, R]):
     `risk` low is open to every principal; above it each one in the chain needs a role that covers
     `tool.<name>`. `items` names the field of the result that is a tuple and may be cut: a page that is too
     large ends earlier there, and the desk goes on behind it by its own cursor; "" means that the whole answer
-    must fit. `timeout_seconds` None: as the settings say. Work may raise ToolError; errors of the broker are
-    told as `unavailable` by the desk; anything else is a defect.
+    must fit. Where a page has one provenance for each item, in the same order, they are cut together. Fields in
+    `exact` keep their lines and their length: for what is proved or made by us, never for texts of the plant; a
+    character that would be cleaned out of another text refuses the answer. `timeout_seconds` None: as the settings
+    say. Work may raise ToolError; errors of the broker are told as `unavailable` by the desk; anything else is a
+    defect.
     """
 
     name: str
@@ -129,14 +135,18 @@ class Tool(Generic[A, R]):
     result: type[R]
     work: Work[A, R]
     items: str = ""
+    exact: tuple[str, ...] = ()
     timeout_seconds: float | None = None
 
     def __post_init__(self) -> None:
         """Raises: ValueError for a name that some provider would refuse, or items that the result has not."""
-        if NAME.fullmatch(self.name) is None:
-            raise ValueError(f"{self.name!r} is no name for a tool: 1 to 64 of A-Z a-z 0-9 _ -")
-        if self.items and self.items not in self.result.__struct_fields__:
-            raise ValueError(f"the result of {self.name!r} has no field {self.items!r}")
+        if NAME.fullmatch(self.name) is None or OPERATION_MARK in self.name:
+            raise ValueError(
+                f"{self.name!r} is no name for a read tool: 1 to 64 of A-Z a-z 0-9 _ -, and no {OPERATION_MARK!r}"
+            )
+        for name in (*((self.items,) if self.items else ()), *self.exact):
+            if name not in self.result.__struct_fields__:
+                raise ValueError(f"the result of {self.name!r} has no field {name!r}")
 
 
 AnyTool: TypeAlias = Tool[Any, Any]

@@ -1,4 +1,4 @@
-"""What the tools process may do on the broker: ask on everybody's behalf, and keep accounts. It commands nothing."""
+"""What the tools process may do on the broker: ask for others, and keep their accounts. It commands nothing."""
 
 from __future__ import annotations
 
@@ -29,6 +29,4 @@ def tools_spec(site: str) -> ProcessSpec:
 
 def tools_audit_spec(site: str) -> ProcessSpec:
     """In the account of the audit: read the log and its checkpoints."""
-    return ProcessSpec(
-        name=TOOLS_AUDIT, account="AUDIT", lookups=("AUDIT", "CHECKPOINTS", "COSIGNATURES")
-    )
+    return ProcessSpec(name=TOOLS_AUDIT, account="AUDIT", lookups=("AUDIT", "CHECKPOINTS", "COSIGNATURES"))

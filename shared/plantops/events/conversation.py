@@ -29,7 +29,7 @@ class ToolCall(Record, frozen=True):
 
 
 class Usage(Record, frozen=True):
-    """Tokens of one reply, as the provider counts them, and what they cost by the configured prices in USD."""
+    """Tokens of one reply as the provider counts them, and their cost in USD by the configured prices."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -127,7 +127,9 @@ class BudgetCharged(Event, frozen=True, tag="agent.budget_charged"):
     """What an identity has used in the window that began at `since`: the whole account, in its last event.
 
     Written by compare-and-set on its subject, so that all replicas share one account. `identical` counts the
-    calls of the last window with the same digest of tool and arguments, for the runaway breaker.
+    calls of the last window with the same digest of tool and arguments, for the runaway breaker. `calls` may be
+    taken ahead: `reserved` of them are in some replica's hand, for calls that nobody has told yet, and each
+    could be any. Whatever is not named in `identical` was called at most `others` times.
     """
 
     site: SiteName
@@ -141,6 +143,8 @@ class BudgetCharged(Event, frozen=True, tag="agent.budget_charged"):
     output_tokens: int = 0
     cost: float = 0.0
     identical: dict[str, int] = {}
+    reserved: int = 0
+    others: int = 0
 
 
 class BudgetExceeded(Event, frozen=True, tag="agent.budget_exceeded"):
