@@ -4,6 +4,7 @@ A tile holds up to 256 hashes of one level, a bundle the entries of a level-0 ti
 level may be partial, under `<number>.p/<width>`. Memory is one bundle and one tile per level.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,7 +15,29 @@ from plantops.runtime.errors import IntegrityError, SettingsError
 TILE_WIDTH: Final = 256  # tlog-tiles, "Merkle Tree": tiles are of height 8
 MAX_ENTRY_BYTES: Final = 2**16 - 1  # tlog-tiles, "Log entries": a big-endian uint16 length
 CHECKPOINT_FILE: Final = "checkpoint"
+ENTRIES: Final = -1
 _LENGTH_BYTES: Final = 2
+_MAX_LEVEL: Final = 5  # tlog-tiles, "Merkle Tree": 0 to 5, since a log has at most 2^48 entries here
+_PATH: Final = re.compile(r"tile/(entries|\d)/((?:x\d{3}/){0,4}\d{3})(?:\.p/([1-9]\d{0,2}))?", re.ASCII)
+
+
+class TileAddress(NamedTuple):
+    """Which file is meant: a tile of hashes, or at level -1 (`ENTRIES`) the bundle of a level-0 tile."""
+
+    level: int
+    number: int
+    width: int
+
+    @property
+    def path(self) -> str:
+        if self.level == ENTRIES:
+            return bundle_path(self.number, self.width)
+        return tile_path(self.level, self.number, self.width)
+
+    def lies_in(self, size: int) -> bool:
+        """Whether a log of this size has all of it."""
+        span: int = TILE_WIDTH ** max(self.level, 0)
+        return (self.number * TILE_WIDTH + self.width) * span <= size
 
 
 class Tile(NamedTuple):
@@ -90,6 +113,22 @@ def tile_path(level: int, number: int, width: int = TILE_WIDTH) -> str:
 
 def bundle_path(number: int, width: int = TILE_WIDTH) -> str:
     return f"tile/entries/{_numbered(number, width)}"
+
+
+def parse_path(path: str) -> TileAddress:
+    """What a path of this format means, written as it writes it and no otherwise.
+
+    Raises: ValueError when it is no such path.
+    """
+    found = _PATH.fullmatch(path)
+    if found is None:
+        raise ValueError(f"{path!r} is no path of a tile, such as tile/0/000 or tile/entries/x001/067.p/12")
+    level = ENTRIES if found[1] == "entries" else int(found[1])
+    number = int(found[2].replace("x", "").replace("/", ""))
+    address = TileAddress(level, number, int(found[3] or TILE_WIDTH))
+    if level > _MAX_LEVEL or address.path != path:
+        raise ValueError(f"{path!r} is not how tlog-tiles writes a path")
+    return address
 
 
 def expected_tiles(size: int, level: int) -> Iterator[tuple[int, int]]:
