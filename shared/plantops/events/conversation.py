@@ -1,7 +1,8 @@
 """What happens in a conversation with the agent, stream AGENT: each reply and result is an event.
 
 A turn replays from these without a model. Subject: `agent.<site>.<conversation>.<event>`, where `<event>` is
-the type after its first dot. The budgets of an identity stand under the conversation `budget-<identity>`.
+the type after its first dot. The budgets of an identity stand under the conversations `budget-<identity>`
+(tools) and `model-budget-<identity>` (turns and models).
 """
 
 from __future__ import annotations
@@ -139,6 +140,7 @@ class BudgetCharged(Event, frozen=True, tag="agent.budget_charged"):
     since: datetime
     at: datetime
     calls: int
+    turns: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float = 0.0
