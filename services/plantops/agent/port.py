@@ -111,8 +111,8 @@ class ModelRequest(Record, frozen=True):
 class ModelReply(Record, frozen=True):
     """What it said. `provider` and `model` name who answered; after a fall-back that is the second one.
 
-    The ids of `calls` need not be unique in the turn: the core gives those that are not another one. A tool
-    or arguments that do not exist may be in here: they are checked before anything is done.
+    The ids of `calls` need not be unique: they are stored, and shown later, under ids of our own. A tool or
+    arguments that do not exist may be in here: they are checked before anything is done.
     """
 
     text: str
