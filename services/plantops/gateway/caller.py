@@ -16,13 +16,15 @@ certificate, a machine's key; or, in a demo, by nothing but his word."""
 class Caller:
     """A principal of the policy in force. `roles` are the policy's, never the request's.
 
-    `request` is the identity of the request (`X-Request-ID`), in answers and logs alike.
+    `request` is the identity of the request (`X-Request-ID`), in answers and logs alike. `over_limit`: he has
+    asked too much, and for these seconds nothing but a stop is taken from him.
     """
 
     name: PrincipalName
     roles: tuple[str, ...]
     how: How
     request: str
+    over_limit: float = 0.0
 
     @property
     def chain(self) -> tuple[PrincipalName, ...]:

@@ -42,6 +42,7 @@ from plantops.events.queries import (
 from plantops.flow.bus import Bus
 from plantops.flow.insisting import first_answer
 from plantops.gateway.caller import Caller
+from plantops.gateway.problems import rate_limited
 from plantops.gateway.settings import GatewaySettings
 from plantops.ledger import dsse
 from plantops.ledger.keys import SigningKey
@@ -129,7 +130,9 @@ class Desk:
         """A complete intent of the gateway for `caller`; what it confirms, with the result that it had.
 
         `key` is the caller's own: two callers with the same key ask for two commands.
+        Raises: HttpProblem (429) for a caller over his limit, unless it is a stop.
         """
+        self._check_limit(caller, asset, operation)
         now = datetime.now(UTC)
         return Intent(
             site=self.site,
@@ -157,12 +160,13 @@ class Desk:
         envelope = dsse.encode(dsse.seal(INTENT_TYPE, encode_json(intent), self.key))
         return await self._hand_in(intent, envelope)
 
-    async def relay(self, envelope: bytes) -> tuple[Intent, IntentTaken]:
+    async def relay(self, caller: Caller, envelope: bytes) -> tuple[Intent, IntentTaken]:
         """Hand in what somebody has signed himself; the door verifies it, here only its subject is read.
 
-        Raises: Refused (`malformed`), and as `send`.
+        Raises: Refused (`malformed`), and as `intent` and `send`.
         """
         intent = _payload(envelope, INTENT_TYPE, Intent)
+        self._check_limit(caller, intent.asset, intent.operation)
         return intent, await self._hand_in(intent, envelope)
 
     async def _hand_in(self, intent: Intent, envelope: bytes) -> IntentTaken:
@@ -186,6 +190,10 @@ class Desk:
         if verified is None:
             return False
         return rule_for(verified.policy, AssetName(asset), OperationName(operation)).safe_direction
+
+    def _check_limit(self, caller: Caller, asset: str, operation: str) -> None:
+        if caller.over_limit and not self.is_safe(asset, operation):
+            raise rate_limited(caller.over_limit)
 
     # Approvals
 

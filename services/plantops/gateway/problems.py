@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -98,3 +99,15 @@ def problem_of(error: PlantOpsError) -> HttpProblem:
 def not_found(what: str, name: str) -> HttpProblem:
     """404 for something that has a name."""
     return HttpProblem(404, "not_found", f"there is no {what} {name!r}")
+
+
+def rate_limited(seconds: float) -> HttpProblem:
+    """429, with when to come again (RFC 6585, 4)."""
+    wait = max(1, math.ceil(seconds))
+    return HttpProblem(
+        429,
+        "rate_limited",
+        f"too many requests: try again in {wait} s",
+        details={"retry_after": wait},
+        headers={"Retry-After": str(wait)},
+    )

@@ -99,12 +99,17 @@ class DemoSettings(Part, frozen=True):
 class RateSettings(Part, frozen=True):
     """Token buckets: each of them fills at `per_minute` and holds `burst`; shared by all workers here."""
 
-    per_minute: _Count = 1200
-    burst: _Count = 200
+    per_minute: _Count = 60_000
+    burst: _Count = 2000
 
 
 class LimitSettings(Part, frozen=True):
-    """What one caller may take. Sizes in bytes."""
+    """What one caller may take; sizes in bytes.
+
+    `header_seconds` is for the head of a request (and the TLS handshake), `body_seconds` for its body, and for
+    an answer that nobody reads. `caller` counts the requests of one principal, `peer` those of one address
+    before it is known who asks, `refused` the credentials of one address that proved nothing.
+    """
 
     body_bytes: _Count = 262_144
     header_bytes: _Count = 16_384
@@ -114,7 +119,7 @@ class LimitSettings(Part, frozen=True):
     connections: _Count = 2048
     streams_per_caller: _Count = 1024
     caller: RateSettings = RateSettings()
-    peer: RateSettings = RateSettings(per_minute=60_000, burst=3000)
+    peer: RateSettings = RateSettings(per_minute=120_000, burst=4000)
     refused: RateSettings = RateSettings(per_minute=30, burst=20)
 
 
@@ -146,4 +151,4 @@ class GatewaySettings(Part, frozen=True):
     traces: TraceSettings = TraceSettings()
     metrics: Literal["anybody", "callers"] = "anybody"
     ask_seconds: _Seconds = 5.0
-    stop_seconds: Annotated[float, Meta(gt=0, le=4.5)] = 3.0
+    stop_seconds: Annotated[float, Meta(gt=0, le=4.0)] = 2.5
