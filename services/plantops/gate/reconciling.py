@@ -26,7 +26,11 @@ def order(act: Act) -> Doing:
         raise Refused(f"{name} was reconciled already: {deed.reconciled}", reason="reconcile")
     for other in act.state.on_asset.get(act.asked.intent.asset, ()):
         if _waits(view, other, target) is not None:
-            raise Refused(f"{view.handle(other)} reconciles {name} already: wait for it", reason="reconcile")
+            raise Refused(
+                f"{view.handle(other)} reconciles {name} already: wait for it, or cancel it and ask again "
+                "when the device can be read",
+                reason="reconcile",
+            )
     if course.permit is None:
         raise Refused(f"what {name} would have written is not known any more", reason="reconcile")
     tags = dict.fromkeys(write.tag for write in course.permit.writes)

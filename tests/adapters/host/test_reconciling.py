@@ -175,6 +175,37 @@ async def test_a_device_that_is_away_is_asked_when_it_is_back(tmp_path: Path) ->
     await rig.stop()
 
 
+async def test_an_order_that_is_old_when_the_host_comes_back_still_waits_for_the_device(
+    tmp_path: Path,
+) -> None:
+    ground = Ground()
+    rig = await Rig(tmp_path, ground=ground, plant=device(), owner="first").up()
+    command = await unknown(rig)
+    await rig.crash()
+    await order(ground, command)
+    await ground.clock.advance(300.0)
+    rig.device.is_away = True
+    again = await Rig(tmp_path, ground=ground, plant=rig.device, owner="second").up()
+    await ground.clock.advance(20.0)
+    assert ground.told(CommandReconciled) == []
+    assert ground.told(MessageBuried, stream="DEAD") == []
+    again.device.is_away = False
+    assert (await told(again)).conclusion == "written"
+    await again.stop()
+
+
+async def test_a_device_that_stays_away_is_given_up_and_the_order_buried(tmp_path: Path) -> None:
+    rig = await Rig(tmp_path).up()
+    command = await unknown(rig)
+    rig.device.is_away = True
+    await order(rig.ground, command)
+    await rig.ground.clock.advance_until(lambda: bool(rig.ground.told(MessageBuried, stream="DEAD")))
+    rig.device.is_away = False
+    await order(rig.ground, command, act="act2")
+    assert (await told(rig)).by == "act2"
+    await rig.stop()
+
+
 async def test_an_order_for_a_known_outcome_or_another_source_changes_nothing(tmp_path: Path) -> None:
     rig = await Rig(tmp_path).up()
     command = await rig.ground.say(rig.ground.order("SetSpeed", {"RPM": 1200.0}))

@@ -140,7 +140,8 @@ class Executor:
         try:
             order = await self._believed(stored)
             if isinstance(order, ReconcileOrdered):
-                await self._reconcile(order, stored)
+                async with self._kept_alive(reader, stored):
+                    await self._reconcile(order, stored)
             elif order is not None and not await self._serve(order, stored, reader):
                 return
             await reader.ack(stored)
@@ -173,15 +174,24 @@ class Executor:
         if (order.site, order.source) != (self._place.site, self._place.source):
             return
         try:
-            problem = await self._reconciler.carry_out(order)
+            problem = await self._once_readable(order)
         except DeviceError as error:
-            late = self._clock.now_ns() - stored.time_ns
-            if late < _RECONCILE_SECONDS * 1e9:
-                raise BrokerUnavailable(f"the device cannot be read yet: {error.message}") from error
             problem = f"the device cannot be read: {error.message}"
         if problem:
             log.warning("reconcile.refused", command=order.target, cause=problem)
             await self._dead.bury(stored, problem)
+
+    async def _once_readable(self, order: ReconcileOrdered) -> str:
+        """The while begins when we have the order, not when it was given: a host that was down comes back
+        before its devices do, and by then the order may be old. Raises: DeviceError, BrokerUnavailable."""
+        until = self._clock.monotonic() + _RECONCILE_SECONDS
+        while True:
+            try:
+                return await self._reconciler.carry_out(order)
+            except DeviceError:
+                if self._clock.monotonic() >= until:
+                    raise
+            await self._clock.sleep(_RETRY_SECONDS)
 
     async def _believed(self, stored: Stored) -> Order | ReconcileOrdered | None:
         """The order in a message, or None when it must not be believed: then it is buried."""
