@@ -16,9 +16,10 @@ from plantops.events.commands import CommandPermitted
 from plantops.events.envelope import Message
 from plantops.events.queries import IntentTaken, ProblemDetail, read_answer
 from plantops.flow.memory import MemoryBroker
+from plantops.flow.refusals import MAX_REFUSALS, Quota
 from plantops.flow.signing import Signer
 from plantops.flow.streams import streams
-from plantops.gate.crowd import MAX_REFUSALS, MAX_UNDECIDED, Quota
+from plantops.gate.crowd import MAX_UNDECIDED
 from plantops.gate.door import MAX_TEXTS, Door
 from plantops.model.assets import Argument, Asset, Model, Operation, Property, Step
 from plantops.model.load import Plant

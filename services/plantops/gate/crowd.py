@@ -1,4 +1,4 @@
-"""What one login may have waiting at the door, and how often its refusals are written down.
+"""What one login may have waiting at the door.
 
 Everybody's intents go through one gate, and stops with them: nobody may fill the way for the others.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
 from plantops.events.base import CommandId
 from plantops.runtime.errors import Refused
@@ -16,8 +15,6 @@ from plantops.runtime.errors import Refused
 MAX_UNDECIDED = 32
 # Of everybody together: a stop is folded behind what was stored before it.
 MAX_ALL = 64
-MAX_REFUSALS = 60
-SPAN = timedelta(minutes=1)
 
 
 @dataclass
@@ -63,19 +60,3 @@ class Crowd:
         for waiting in self._waiting.values():
             for old in [each for each in waiting if each in folded]:
                 del waiting[old]
-
-
-@dataclass
-class Quota:
-    """At most 60 refusals of one login are written down in a minute; the next one tells how many were not."""
-
-    _spans: dict[str, tuple[datetime, int]] = field(default_factory=dict, repr=False)
-
-    def take(self, login: str, now: datetime) -> int | None:
-        """How many were left out before this one, or None when this one is left out too."""
-        since, count = self._spans.get(login, (now, 0))
-        left_out = 0
-        if now - since >= SPAN:
-            since, left_out, count = now, max(0, count - MAX_REFUSALS), 0
-        self._spans[login] = since, count + 1
-        return left_out if count < MAX_REFUSALS else None

@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import gt
 from typing import TypeAlias
 
 import msgspec
@@ -32,8 +33,9 @@ from plantops.events.subjects import intent as intent_subject
 from plantops.events.subjects import parse_intent
 from plantops.flow.bus import Bus
 from plantops.flow.caller import Caller, caller_of
+from plantops.flow.refusals import Quota
 from plantops.flow.signing import Signer
-from plantops.gate.crowd import Crowd, Quota
+from plantops.gate.crowd import Crowd
 from plantops.gate.line import Line, Overrun
 from plantops.gate.needed import tags_needed
 from plantops.gate.state import Asked, GateState
@@ -358,13 +360,12 @@ def _once(pairs: list[tuple[str, object]]) -> None:
 
 def _check_size(intent: Intent) -> None:
     """Each argument and each name becomes a finding of the decision, and that has to fit into one event."""
-    if len(intent.arguments) > MAX_ARGUMENTS or len(intent.on_behalf_of) > MAX_CHAIN:
+    bounds = (MAX_ARGUMENTS, MAX_CHAIN, MAX_DERIVED)
+    if any(map(gt, map(len, (intent.arguments, intent.on_behalf_of, intent.derived_from)), bounds)):
         raise Refused(
-            f"at most {MAX_ARGUMENTS} arguments and a chain of {MAX_CHAIN} names are taken",
+            f"at most {bounds} arguments, names in the chain and names of what it rests on are taken",
             reason="too_large",
         )
-    if len(intent.derived_from) > MAX_DERIVED:
-        raise Refused(f"at most {MAX_DERIVED} names of what it rests on are taken", reason="too_large")
     texts = (
         *intent.arguments,
         *intent.on_behalf_of,

@@ -1,10 +1,10 @@
 """Texts that the plant wrote, made fit to be shown to a person or a model: what cannot be seen goes, visibly.
 
 Taken out are control and format characters (zero-width, bidirectional, tags), private-use, unassigned and
-surrogate code points, and what Unicode draws as nothing (`Default_Ignorable_Code_Point`, Unicode 15, 5.21). Each
-run of them becomes one U+FFFD, so that nobody can hide a word, nor that something was hidden. Line ends and odd
-spaces become a plain space: a text cannot draw lines that look like ours. What remains is in normal form NFC.
-The meaning of a text is not judged here: a clean text is still no instruction.
+surrogate code points, and what is drawn as nothing (`Default_Ignorable_Code_Point`, Unicode 15, 5.21). Each
+run of them becomes one U+FFFD, so that nobody can hide a word, nor that something was hidden. Line ends and
+odd spaces become a plain space: a text cannot draw lines that look like ours. What remains is in normal form
+NFC. The meaning of a text is not judged here: a clean text is still no instruction.
 """
 
 from __future__ import annotations
@@ -25,11 +25,8 @@ GONE: Final = "\ufffd"
 MAX_DEPTH: Final = 64
 
 # Drawn as nothing though their category says letter, mark or symbol.
-_UNSEEN: Final = frozenset(
-    (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0)
-    + tuple(range(0x180B, 0x1810))
-    + tuple(range(0xFE00, 0xFE10))
-    + tuple(range(0xE0000, 0xE1000))
+_UNSEEN: Final = frozenset({0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0}).union(
+    range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0000, 0xE1000)
 )
 _SPACES: Final = "\t\n\v\f\r\x85"
 _PLAIN: Final = re.compile(r"[ -~]*")

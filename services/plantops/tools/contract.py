@@ -121,11 +121,11 @@ class Tool(Generic[A, R]):
     `risk` low is open to every principal; above it each one in the chain needs a role that covers
     `tool.<name>`. `items` names the field of the result that is a tuple and may be cut: a page that is too
     large ends earlier there, and the desk goes on behind it by its own cursor; "" means that the whole answer
-    must fit. Where a page has one provenance for each item, in the same order, they are cut together. Fields in
-    `exact` keep their lines and their length: for what is proved or made by us, never for texts of the plant; a
-    character that would be cleaned out of another text refuses the answer. `timeout_seconds` None: as the settings
-    say. Work may raise ToolError; errors of the broker are told as `unavailable` by the desk; anything else is a
-    defect.
+    must fit. Where a page has one provenance for each item, in the same order, they are cut together. Fields
+    in `exact` keep their lines and their length: for what is proved or made by us, never for texts of the
+    plant; a character that would be cleaned out of another text refuses the answer. `timeout_seconds` None:
+    as the settings say. Work may raise ToolError; errors of the broker are told as `unavailable` by the desk;
+    anything else is a defect.
     """
 
     name: str
@@ -142,7 +142,7 @@ class Tool(Generic[A, R]):
         """Raises: ValueError for a name that some provider would refuse, or items that the result has not."""
         if NAME.fullmatch(self.name) is None or OPERATION_MARK in self.name:
             raise ValueError(
-                f"{self.name!r} is no name for a read tool: 1 to 64 of A-Z a-z 0-9 _ -, and no {OPERATION_MARK!r}"
+                f"{self.name!r} cannot name a read tool: 1 to 64 of a-z A-Z 0-9 _ - no {OPERATION_MARK!r}"
             )
         for name in (*((self.items,) if self.items else ()), *self.exact):
             if name not in self.result.__struct_fields__:

@@ -1,4 +1,4 @@
-"""What the tools process may do on the broker: ask for others, and keep their accounts. It commands nothing."""
+"""What the tools process may do on the broker: ask for others, and keep accounts. It commands nothing."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ def tools_spec(site: str) -> ProcessSpec:
     )
 
 
-def tools_audit_spec(site: str) -> ProcessSpec:
+def tools_audit_spec(_site: str) -> ProcessSpec:
     """In the account of the audit: read the log and its checkpoints."""
     return ProcessSpec(name=TOOLS_AUDIT, account="AUDIT", lookups=("AUDIT", "CHECKPOINTS", "COSIGNATURES"))
