@@ -335,9 +335,9 @@ def _facts(state: Conversation, known: Sequence[ToolListed]) -> Facts:
 def _so_far(turn: Turn) -> str:
     """What was done all the same, in our own words."""
     done = [one.outcome for one in turn.answered if one.outcome.command]
-    if not done:
-        return "Nothing was commanded."
-    return "Commanded: " + "; ".join(f"{one.tool} ({one.handle}): {one.status}" for one in done) + "."
+    told = [f"{one.tool} ({one.handle or one.command}): {one.status}" for one in done]
+    told += [f"{call.tool}: perhaps, look at the commands" for call in turn.unanswered]
+    return f"Commanded: {'; '.join(told)}." if told else "Nothing was commanded."
 
 
 def _cut(text: str) -> str:

@@ -1,0 +1,115 @@
+"""The tools that a chain may use: asked of the tool service, in the agent's name, with the chain in it."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import msgspec
+import structlog
+
+from plantops.agent.port import LanguageModel
+from plantops.events.base import PrincipalName, Record, SiteName, encode_json
+from plantops.events.queries import ProblemDetail, read_answer
+from plantops.events.subjects import service
+from plantops.events.tooling import CatalogueAsked, CatalogueTold, ToolAsked, ToolListed, ToolTold
+from plantops.flow.bus import Bus
+from plantops.runtime.errors import BrokerError, BrokerUnavailable, Refused
+
+SIMULATE: Final = "simulate"
+CURSOR: Final = "cursor"
+_EXTRA: Final[dict[str, dict[str, Any]]] = {
+    "operation": {
+        SIMULATE: {
+            "type": "boolean",
+            "description": "true: only say what would happen, write nothing. Leave it out to have it done; "
+            "what is risky is then simulated first, and a person is asked.",
+        }
+    },
+    "read": {
+        CURSOR: {"type": "string", "description": "`next` of the page before; leave it out for the first."}
+    },
+}
+_FRESH_SECONDS: Final = 5.0
+_KEPT: Final = 500
+
+T = TypeVar("T", bound=Record)
+
+log = structlog.get_logger("plantops.agent")
+
+
+@dataclass
+class Catalogue:
+    """What the tool service says. A list is kept for some seconds: what is really allowed, the service and
+    the gate judge again at each call."""
+
+    site: SiteName
+    client: Bus
+    seconds: float = 10.0
+    _lists: OrderedDict[tuple[PrincipalName, ...], tuple[float, tuple[ToolListed, ...]]] = field(
+        default_factory=OrderedDict, repr=False
+    )
+
+    async def known(self, chain: tuple[PrincipalName, ...]) -> tuple[ToolListed, ...]:
+        """All that the chain may use, with what a call may say beside. An older list while nobody answers.
+
+        Raises: Refused with the service's reason; BrokerError when there was never an answer.
+        """
+        found = self._lists.get(chain)
+        if found is not None and time.monotonic() - found[0] < _FRESH_SECONDS:
+            return found[1]
+        try:
+            told = await self._ask("list", CatalogueAsked(on_behalf_of=chain), CatalogueTold)
+        except BrokerError as error:
+            if found is None:
+                raise
+            log.info("agent.old_catalogue", reason=error.message)
+            return found[1]
+        tools = tuple(map(_extended, told.tools))
+        self._lists[chain] = (time.monotonic(), tools)
+        self._lists.move_to_end(chain)
+        while len(self._lists) > _KEPT:
+            self._lists.popitem(last=False)
+        return tools
+
+    async def offered(
+        self, chain: tuple[PrincipalName, ...], words: str, known: Sequence[ToolListed], model: LanguageModel
+    ) -> tuple[ToolListed, ...]:
+        """The best for `words` with every safe-direction operation; all that are known where the model wants
+        that, where there are no more, or where the search gives no answer."""
+        if model.most_tools == 0 or len(known) <= model.most_tools:
+            return tuple(known)
+        question = CatalogueAsked(query=words, limit=model.most_tools, on_behalf_of=chain)
+        try:
+            told = await self._ask("search", question, CatalogueTold)
+        except (BrokerError, Refused) as error:
+            log.info("agent.no_search", reason=error.message)
+            return tuple(known)
+        return tuple(map(_extended, told.tools))
+
+    async def call(self, asked: ToolAsked) -> ToolTold:
+        """Have a tool read. Raises: Refused with the service's reason, BrokerError."""
+        return await self._ask("call", asked, ToolTold)
+
+    async def _ask(self, verb: str, question: Record, kind: type[T]) -> T:
+        subject = f"{service('tool', self.site, self.client.identity)}.{verb}"
+        reply = await self.client.request(subject, encode_json(question), timeout=self.seconds)
+        try:
+            told = read_answer(reply.data, kind)
+        except msgspec.DecodeError as error:
+            raise BrokerUnavailable(f"the answer on {subject} cannot be read: {error}") from error
+        if isinstance(told, ProblemDetail):
+            raise Refused(told.message, reason=told.code)
+        return told
+
+
+def _extended(tool: ToolListed) -> ToolListed:
+    """With what the agent itself understands in the arguments of every tool of the kind."""
+    properties = tool.arguments.get("properties", {})
+    extra = {name: schema for name, schema in _EXTRA[tool.kind].items() if name not in properties}
+    if not extra:
+        return tool
+    return msgspec.structs.replace(tool, arguments={**tool.arguments, "properties": {**properties, **extra}})
