@@ -105,7 +105,9 @@ async def _backward(
 ) -> Page[EventsGiven]:
     before = number_of(call.cursor)
     state = await call.bus.state(asked.stream)
-    found, lowest = await newest(call.bus, asked.stream, subject, before, wanted, call.rows)
+    found, lowest = await newest(
+        call.bus, asked.stream, subject, before=before, limit=call.rows, wanted=wanted
+    )
     return Page(
         EventsGiven(
             events=tuple(read_stored(stored, call.in_force) for stored in found),
@@ -176,7 +178,10 @@ async def finding_list(call: Call, asked: FindingList) -> Page[NewestGiven]:
 
 
 async def _newest(call: Call, stream: str, subject: str) -> Page[NewestGiven]:
-    found, lowest = await newest(call.bus, stream, subject, number_of(call.cursor), any_of_them, call.rows)
+    before = number_of(call.cursor)
+    found, lowest = await newest(
+        call.bus, stream, subject, before=before, limit=call.rows, wanted=any_of_them
+    )
     return Page(
         NewestGiven(events=tuple(read_stored(stored, call.in_force) for stored in found)),
         provenance=tuple(map(_place, found)),

@@ -54,7 +54,7 @@ def read_stored(stored: Stored, in_force: InForce) -> EventRead:
 
 
 async def newest(
-    bus: Bus, stream: str, subject: str, before: int, wanted: Callable[[Stored], bool], limit: int
+    bus: Bus, stream: str, subject: str, *, before: int, limit: int, wanted: Callable[[Stored], bool]
 ) -> tuple[list[Stored], int]:
     """Up to `limit` wanted messages below sequence `before` (0: the end), the newest first, and the sequence
     below which nothing was looked at, 0 when that is the beginning.
