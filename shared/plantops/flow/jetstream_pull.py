@@ -1,25 +1,39 @@
-"""What both ways of reading a durable consumer share: how they answer, start again, and fail."""
+"""What both ways of reading a durable consumer share: an inbox of their own, how they answer, start again,
+and fail.
+
+The client's own `fetch` is not used: it may keep a message that has come until as many are there as it
+asked for, which is until the broker delivers it again. Here nothing waits for what follows it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription as NatsSubscription
 
 from plantops.flow import wire
 from plantops.flow.bus import Stored
 from plantops.runtime.errors import BrokerError, BrokerUnavailable, StreamMissing
 
 _ELECTION_SECONDS: Final = 5.0
+# What may wait in memory: the client drops what is beyond, and the missing deliveries show as a jump.
+_PENDING_BYTES: Final = 512 * 1024 * 1024
+_STATUS: Final = "Status"
+_NOBODY: Final = "503"
+# ADR-13: nothing there, or the request's time is over. Anything else would be said again at once.
+_ENDS: Final = ("404", "408")
 
 
 class PullReader(ABC):
-    """The part of `Reader` that does not depend on how messages are asked for.
+    """The part of `Reader` that does not depend on how many messages are asked for, and when.
 
     `check` raises when the connection cannot work, `reset` asks the broker to deliver from a sequence on.
     """
@@ -35,12 +49,87 @@ class PullReader(ABC):
     ) -> None:
         self._client, self._stream, self._consumer = client, stream, consumer
         self._check, self._reset = check, reset
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._reconnects = client.stats["reconnects"]
         self._nobody_since = 0.0
+        self._subscription: NatsSubscription | None = None
+        self._inbox = ""
+        self._arrived: deque[Msg] = deque()
+        self._has_news = asyncio.Event()
+        self._owed: dict[str, int] = {}  # messages that each request may still bring, oldest first
+        self._requests = 0
+        self._is_nobody = self._is_refused = False
 
-    @abstractmethod
     async def bind(self) -> None:
         """Take a fresh inbox: what is still under way to the old one is never seen again."""
+        old, self._subscription = self._subscription, None
+        self._arrived.clear()
+        self._owed.clear()
+        self._inbox = inbox = self._client.new_inbox()
+
+        async def hear(message: Msg) -> None:
+            if inbox == self._inbox:
+                self._hear(message)
+
+        try:
+            if old is not None:
+                await old.unsubscribe()
+            self._subscription = await self._client.subscribe(
+                f"{inbox}.*", cb=hear, pending_bytes_limit=_PENDING_BYTES
+            )
+        except nats.errors.Error as error:
+            raise self._unavailable(error) from error
+
+    async def fetch(self, limit: int, timeout: float) -> list[Stored]:
+        self._check_unbroken()
+        if self._subscription is None:
+            await self.bind()
+        await self._fill(limit, timeout)
+        if not self._arrived:
+            if self._is_nobody:
+                raise self._nobody()
+            self._check()
+        return [stored_of(self._arrived.popleft()) for _ in range(min(limit, len(self._arrived)))]
+
+    @abstractmethod
+    async def _fill(self, limit: int, timeout: float) -> None:
+        """Returns when something has arrived, nobody takes the requests, or `timeout` is over."""
+
+    async def _request(self, count: int, expires_ns: int) -> None:
+        """Have `count` messages sent as they come; a request that nobody fulfils ends on the server."""
+        self._requests += 1
+        reply = f"{self._inbox}.{self._requests}"
+        self._owed[reply] = count
+        self._is_nobody = self._is_refused = False
+        request = msgspec.json.encode({"batch": count, "expires": expires_ns})
+        try:
+            await self._client.publish(self._next, request, reply)
+        except nats.errors.Error as error:
+            raise self._unavailable(error) from error
+
+    def _hear(self, message: Msg) -> None:
+        if message.reply:
+            self._arrived.append(message)
+            self._nobody_since = 0.0
+            self._settle()
+        else:
+            self._end(message)
+        self._has_news.set()
+
+    def _settle(self) -> None:
+        """A message belongs to the oldest request: it does not say to which."""
+        for reply in self._owed:
+            self._owed[reply] -= 1
+            if not self._owed[reply]:
+                del self._owed[reply]
+            return
+
+    def _end(self, status: Msg) -> None:
+        """The server tells that a request brings no more (ADR-13: expired, refused, or nobody there)."""
+        code = (status.headers or {}).get(_STATUS, "")
+        self._is_nobody = code == _NOBODY
+        self._is_refused = code not in _ENDS
+        self._owed.pop(status.subject, None)
 
     async def reset(self, sequence: int) -> None:
         await self.bind()
@@ -65,6 +154,7 @@ class PullReader(ABC):
         if self._client.stats["reconnects"] != self._reconnects:
             # What was on its way when the connection broke is lost, and nothing later may ever show it.
             self._reconnects = self._client.stats["reconnects"]
+            self._owed.clear()
             raise BrokerUnavailable(f"the connection broke while {self._consumer!r} was read")
 
     def _nobody(self) -> BrokerError:
@@ -80,6 +170,11 @@ class PullReader(ABC):
         return BrokerUnavailable(
             f"consumer {self._consumer!r} of {self._stream!r} cannot be read: {error!r}", stream=self._stream
         )
+
+
+def pending_behind(message: Msg) -> int:
+    """How many more the consumer had for somebody when it delivered this one."""
+    return wire.parse_delivery(message.reply).pending
 
 
 def stored_of(message: Msg) -> Stored:

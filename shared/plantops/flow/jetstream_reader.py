@@ -2,62 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from typing import Final
 
 import nats.errors
-import nats.js.errors
-from nats.aio.client import Client
 from nats.aio.subscription import Subscription as NatsSubscription
-from nats.js import JetStreamContext
 
-from plantops.flow.bus import Stored
-from plantops.flow.jetstream_pull import PullReader, stored_of
-from plantops.runtime.cancelling import heed_cancel
+from plantops.flow.jetstream_pull import PullReader, pending_behind
+
+# Where the broker has more, but another reader may get it.
+_TOGETHER_SECONDS: Final = 0.005
+# An answer to a request may be lost; then it counts no more this long after it ended on the server.
+_LOST_SECONDS: Final = 1.0
+_REFUSED_SECONDS: Final = 0.05
+# None at all would mean a request that never ends.
+_LEAST_NS: Final = 1_000_000
 
 
 class JetStreamReader(PullReader):
-    """See `Reader` and `PullReader`."""
+    """See `Reader` and `PullReader`. Asks for as many as it is asked for, and for no more until they are here
+    or their time is over: what comes of them between two calls is given to the next one."""
 
-    def __init__(
-        self,
-        client: Client,
-        stream: str,
-        consumer: str,
-        *,
-        check: Callable[[], None],
-        reset: Callable[[str, str, int], Awaitable[None]],
-    ) -> None:
-        super().__init__(client, stream, consumer, check=check, reset=reset)
-        self._pull: JetStreamContext.PullSubscription | None = None
+    _asked_until = 0.0
 
-    async def bind(self) -> None:
-        """Take a fresh inbox: what is still under way to the old one is never seen again."""
-        old, self._pull = self._pull, None
+    async def _fill(self, limit: int, timeout: float) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        self._is_nobody = False
+        while not self._arrived and not self._is_nobody and loop.time() < deadline:
+            self._has_news.clear()
+            await self._ask(limit, deadline - loop.time())
+            await self._news(min(deadline, self._asked_until) - loop.time())
+            if self._is_refused:
+                await asyncio.sleep(min(_REFUSED_SECONDS, max(0.0, deadline - loop.time())))
+        while 0 < len(self._arrived) < limit and self._owed and pending_behind(self._arrived[-1]):
+            self._has_news.clear()
+            if not await self._news(_TOGETHER_SECONDS):
+                return
+
+    async def _ask(self, limit: int, seconds: float) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._owed and now < self._asked_until:
+            return
+        self._owed.clear()
+        self._asked_until = now + seconds + _LOST_SECONDS
+        await self._request(limit, max(_LEAST_NS, round(seconds * 1e9)))
+
+    async def _news(self, seconds: float) -> bool:
+        """Whether anything came within `seconds`."""
         try:
-            if old is not None:
-                await old.unsubscribe()
-            self._pull = await self._client.jetstream().pull_subscribe_bind(self._consumer, self._stream)
-        except nats.errors.Error as error:
-            raise self._unavailable(error) from error
-
-    async def fetch(self, limit: int, timeout: float) -> list[Stored]:
-        self._check_unbroken()
-        if self._pull is None:
-            await self.bind()
-        assert self._pull is not None
-        try:
-            messages = await self._pull.fetch(limit, timeout=timeout)
-        except TimeoutError:  # the client raises its own subclass and the bare one
-            messages = []
-        except nats.js.errors.ServiceUnavailableError as error:
-            raise self._nobody() from error
-        except nats.errors.Error as error:
-            raise self._unavailable(error) from error
-        heed_cancel()
-        self._nobody_since = 0.0
-        if not messages:
-            self._check()
-        return [stored_of(message) for message in messages]
+            async with asyncio.timeout(seconds):
+                await self._has_news.wait()
+        except TimeoutError:
+            return False
+        return True
 
 
 class JetStreamSubscription:

@@ -34,11 +34,9 @@ async def test_a_stop_is_handed_on_when_it_comes_and_not_when_it_comes_again(
     try:
         reader = await host.reader("COMMANDS", f"{ME}-safe")
         assert isinstance(reader, JetStreamReader)
-        await reader.bind()
-        assert reader._pull is not None
         # As a fetch leaves it on the server whose end the client heard too late.
         given_up = msgspec.json.encode({"batch": FETCH_LIMIT, "expires": LONG_NS})
-        await host._connection.client.publish(NEXT, given_up, reader._pull._deliver)
+        await host._connection.client.publish(NEXT, given_up, f"{reader._inbox}.0")
         fetching = asyncio.create_task(reader.fetch(FETCH_LIMIT, 30.0))
         await asyncio.sleep(0)
         await gate.publish(Message(f"cmd.{SITE}.safe_permitted.gate.c1", b"{}"), stream="COMMANDS")
