@@ -14,13 +14,13 @@ from typing import Any, Final
 
 import msgspec
 
-from plantops.agent.catalogue import CURSOR, SIMULATE, Catalogue
+from plantops.agent.catalogue import CURSOR, REASON, SIMULATE, Catalogue
 from plantops.agent.conversation import Conversation
 from plantops.agent.core import MakeCalls, answer, intent_of, refusal
 from plantops.agent.following import Commands, Heard
 from plantops.agent.outcomes import content_of, outcome_of
 from plantops.events.base import PrincipalName, encode_json
-from plantops.events.command_parts import INTENT_TYPE, Intent, Mode, command_id
+from plantops.events.command_parts import INTENT_TYPE, Intent, command_id
 from plantops.events.conversation import ModelReplied, OutcomeStatus, ToolAnswered, ToolCall, ToolOutcome
 from plantops.events.provenance import Provenance
 from plantops.events.queries import IntentTaken, ProblemDetail, read_answer
@@ -36,8 +36,8 @@ from plantops.policy.document import OperationRule
 from plantops.runtime.errors import BrokerError, BrokerUnavailable, NobodyAnswers, Refused
 
 ASK_SECONDS: Final = 5.0
+MAX_REASON: Final = 500
 _MAX_TEXT: Final = 4096
-_MAX_REASON: Final = 1000
 # Of a command under these answers of the door nobody knows whether it was taken.
 _PERHAPS_TAKEN: Final = frozenset(("unavailable", "key_conflict"))
 
@@ -100,7 +100,7 @@ class Hands:
             told = await self.catalogue.call(asked)
         except (Refused, BrokerError) as error:
             reason = f"{error} ({error.reason})" if isinstance(error, Refused) else f"no answer: {error}"
-            refused = refusal(reply, call, reason[:_MAX_REASON])
+            refused = refusal(reply, call, reason[:MAX_REASON])
             return msgspec.structs.replace(refused, provenance=(_from(call.tool),))
         shown: dict[str, Any] = {"result": told.result}
         if told.next:
@@ -119,12 +119,14 @@ class Hands:
         self, state: Conversation, reply: ModelReplied, call: ToolCall, tool: ToolListed
     ) -> ToolAnswered:
         arguments = dict(call.arguments)
-        mode: Mode = "execute"
-        if SIMULATE not in self._names(tool):
-            wish = arguments.pop(SIMULATE, False)
-            if not isinstance(wish, bool):
-                return refusal(reply, call, f"{SIMULATE} must be true or false")
-            mode = "simulate" if wish else "execute"
+        beside = {
+            name: arguments.pop(name)
+            for name in (SIMULATE, REASON)
+            if name in arguments and name not in self._names(tool)
+        }
+        simulate, reason = beside.get(SIMULATE, False), beside.get(REASON, "")
+        if not isinstance(simulate, bool) or not isinstance(reason, str):
+            return refusal(reply, call, f"{SIMULATE} must be true or false, {REASON} a text")
         if problem := self._problem(tool, arguments):
             return refusal(reply, call, f"not sent to the gate: {problem}")
         intent = intent_of(
@@ -135,7 +137,8 @@ class Hands:
             actor=PrincipalName(self.client.identity),
             model=self.plant.digest,
             arguments=arguments,
-            mode=mode,
+            mode="simulate" if simulate else "execute",
+            reason=reason[:MAX_REASON],
         )
         outcome = await self._send(call.tool, intent, is_safe=tool.safe_direction)
         return answer(reply, call, outcome, *content_of(outcome))

@@ -11,7 +11,7 @@ from plantops.flow.caller import caller_of
 from plantops.policy.keyring import Keyring
 from plantops.runtime.errors import Refused
 
-MAX_CHAIN: Final = 4
+MAX_CHAIN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +30,24 @@ class Asker:
 def asker_of(
     message: Message, keyring: Keyring, on_behalf_of: tuple[PrincipalName, ...], *, agent: PrincipalName
 ) -> Asker:
-    """Who asks. A chain is believed only from a program (a principal of kind agent), and ends with a person.
+    """Who asks. Only a program (a principal of kind agent) asks for somebody else; at the end is a person.
 
     Raises: Refused for strangers, for a chain of anybody else, and for the agent, which does not ask itself.
     """
     login = caller_of(message, keyring).name
-    if agent in (login, *on_behalf_of):
-        raise Refused(f"{agent} does not ask itself", reason="not_allowed")
-    if not on_behalf_of:
-        return Asker(login, ())
-    caller = keyring.principal(login)
-    if caller is None or caller.kind != "agent":
-        raise Refused(f"{login} asks for itself only: leave out on_behalf_of", reason="not_allowed")
-    if len(on_behalf_of) > MAX_CHAIN:
-        raise Refused(f"a chain of at most {MAX_CHAIN} names is taken", reason="too_large")
-    for name in on_behalf_of:
-        if keyring.principal(name) is None:
-            raise Refused(f"{name[:64]!r} does not stand in the policy", reason="not_allowed")
-    last = keyring.principal(on_behalf_of[-1])
-    if last is None or last.kind != "person":
-        raise Refused("the last one in on_behalf_of is a person", reason="not_allowed")
+    chain = (login, *on_behalf_of)
+    if len(chain) > MAX_CHAIN:
+        raise Refused(f"a chain of at most {MAX_CHAIN} names is taken", reason="wrong_chain")
+    if agent in chain or len(set(chain)) < len(chain):
+        raise Refused("nobody asks himself through another one", reason="wrong_chain")
+    kinds = []
+    for name in chain:
+        principal = keyring.principal(name)
+        if principal is None:
+            raise Refused(f"{name[:64]!r} does not stand in the policy", reason="unknown_principal")
+        kinds.append(principal.kind)
+    if any(kind != "agent" for kind in kinds[:-1]):
+        raise Refused(f"{login} asks for itself only: leave out on_behalf_of", reason="wrong_chain")
+    if kinds[-1] == "process" or (on_behalf_of and kinds[-1] != "person"):
+        raise Refused(f"{chain[-1]} is no person to ask for", reason="wrong_chain")
     return Asker(login, on_behalf_of)

@@ -20,18 +20,15 @@ from plantops.flow.bus import Bus
 from plantops.runtime.errors import BrokerError, BrokerUnavailable, Refused
 
 SIMULATE: Final = "simulate"
+REASON: Final = "reason"
+"""What every operation takes beside its own arguments: the intent's mode and reason."""
+
 CURSOR: Final = "cursor"
-_EXTRA: Final[dict[str, dict[str, Any]]] = {
-    "operation": {
-        SIMULATE: {
-            "type": "boolean",
-            "description": "true: only say what would happen, write nothing. Leave it out to have it done; "
-            "what is risky is then simulated first, and a person is asked.",
-        }
-    },
-    "read": {
-        CURSOR: {"type": "string", "description": "`next` of the page before; leave it out for the first."}
-    },
+"""What every read takes beside its own: where the page before ended."""
+
+_CURSOR: Final[dict[str, Any]] = {
+    "type": "string",
+    "description": "`next` of the page before; leave it out for the first page.",
 }
 _FRESH_SECONDS: Final = 5.0
 _KEPT: Final = 500
@@ -107,9 +104,10 @@ class Catalogue:
 
 
 def _extended(tool: ToolListed) -> ToolListed:
-    """With what the agent itself understands in the arguments of every tool of the kind."""
+    """A read with its cursor, which the service takes beside the arguments."""
     properties = tool.arguments.get("properties", {})
-    extra = {name: schema for name, schema in _EXTRA[tool.kind].items() if name not in properties}
-    if not extra:
+    if tool.kind != "read" or CURSOR in properties:
         return tool
-    return msgspec.structs.replace(tool, arguments={**tool.arguments, "properties": {**properties, **extra}})
+    return msgspec.structs.replace(
+        tool, arguments={**tool.arguments, "properties": {**properties, CURSOR: _CURSOR}}
+    )

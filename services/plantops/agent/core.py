@@ -222,6 +222,7 @@ def intent_of(
     model: Digest,
     arguments: Mapping[str, Scalar],
     mode: Mode,
+    reason: str = "",
 ) -> Intent:
     """What a call asks of the gate. The same bytes however often it is made: it is one command."""
     turn = state.turns[reply.turn - 1]
@@ -239,6 +240,7 @@ def intent_of(
         issued_at=turn.asked.asked_at,
         expires_at=turn.asked.asked_at + INTENT_LIFE,
         model=model,
+        reason=reason,
         derived_from=derived_from(_before(state, reply).seen()),
     )
 
