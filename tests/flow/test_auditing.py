@@ -148,6 +148,21 @@ async def test_of_two_processes_under_one_name_one_is_fenced(setup: Setup) -> No
     setup.assert_sound([0, 1, 2])
 
 
+async def test_several_processes_that_share_a_name_write_one_chain(setup: Setup) -> None:
+    await serve_heads(setup.broker, TRUSTED)
+    auditors = [setup.auditor(), setup.auditor(), setup.auditor()]
+    for auditor in auditors:
+        auditor.is_shared = True
+    async with running(auditors[0]), running(auditors[1]), running(auditors[2]):
+        for turn in range(20):
+            bodies_of_turn = (b"%d" % (3 * turn + number) for number in range(3))
+            appended = map(Auditor.append, auditors, ["read"] * 3, bodies_of_turn)
+            await asyncio.gather(*appended)
+    assert sorted(bodies(setup.broker, TRUSTED)) == list(range(60))  # type: ignore[type-var]
+    assert [r.sequence for r in records(setup.broker, TRUSTED)] == list(range(1, 61))
+    assert findings(setup.broker, TRUSTED) == []
+
+
 async def test_is_fenced_when_audit_holds_less_than_it_acknowledged(setup: Setup) -> None:
     await serve_heads(setup.broker, TRUSTED)
     auditor = setup.auditor()

@@ -52,7 +52,9 @@ class Auditor:
     """The audit of one process. `run` must be running for anything to get through.
 
     `journal` is the stand-in for safe-direction acts while AUDIT is away: fsynced, signed entries that
-    are put into the chain as soon as AUDIT answers, also after a restart.
+    are put into the chain as soon as AUDIT answers, also after a restart. `is_shared`: several processes
+    write one chain under this name, each behind what the others wrote. Their bodies must differ; a record
+    whose answer was lost as another wrote may stand twice. For those who read, never for those who act.
     """
 
     site: str
@@ -63,6 +65,7 @@ class Auditor:
     patience_seconds: float = 5.0
     retry_seconds: float = RETRY_SECONDS
     is_away: bool = False
+    is_shared: bool = False
     _queue: deque[_Waiting] = field(default_factory=deque, repr=False)
     _more: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     _head: Head | None = field(default=None, repr=False)  # None: to be asked of the notary
@@ -283,6 +286,8 @@ class Auditor:
 
     def _meet_stranger(self) -> None:
         """A predecessor's last batch may come late, but nobody else writes once we have written."""
+        if self.is_shared:
+            return
         self._strangers += 1 if self._flown else 0
         if self._has_written or self._strangers > 3:
             raise Fenced(
