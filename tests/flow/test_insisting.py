@@ -82,6 +82,17 @@ async def test_a_slow_answer_to_the_first_attempt_counts() -> None:
     assert await first_answer(door, patience=10.0, again=0.25) == "taken late"
 
 
+async def test_where_nobody_was_it_does_not_wait_for_the_next_round() -> None:
+    door = Door(nobody, nobody, taken)
+    assert await first_answer(door, patience=3600.0, again=1800.0) == "taken"
+    assert len(door.asked) == 3
+
+
+async def test_it_asks_till_the_end_where_nobody_comes() -> None:
+    with pytest.raises(NobodyAnswers):
+        await first_answer(Door(nobody), patience=0.12, again=3600.0)
+
+
 async def test_a_refusal_is_an_answer() -> None:
     door = Door(denied)
     with pytest.raises(Refused, match="not for you"):

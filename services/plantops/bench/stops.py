@@ -19,14 +19,15 @@ from plantops.events import decode
 from plantops.events.command_parts import Intent, command_id
 from plantops.events.commands import FINAL, CommandExecuted
 from plantops.events.envelope import Message
-from plantops.runtime.errors import BrokerError, BrokerUnavailable, Refused
+from plantops.events.queries import IntentTaken
+from plantops.flow.insisting import first_answer
+from plantops.runtime.errors import BrokerUnavailable, Refused
 
 STOPS = 60
 KILLS = 30
 # From before the words are at the door to after they are permitted on a quiet site.
 KILL_STEPS, KILL_STEP_SECONDS = 5, 0.003
 GOAL_MS = 1000.0
-AGAIN_SECONDS = 0.3
 PATIENCE_SECONDS = 30.0
 
 
@@ -57,19 +58,16 @@ async def stopped(demo: Demo, *, asset: str = "valve-001", operation: str = "Clo
 
 
 async def _insist(demo: Demo, intent: Intent) -> None:
-    """The same words again and again until the door has answered: a gate that died with them says nothing."""
-    while True:
+    """The same words again and again until the door has answered, as every client does it with a stop."""
+
+    async def hand_in(seconds: float) -> IntentTaken:
         try:
-            async with asyncio.timeout(AGAIN_SECONDS):
-                await demo.send(intent)
-        except (BrokerError, TimeoutError):
-            await asyncio.sleep(0.05)
-        except Refused as error:
-            if error.reason != "unavailable":
-                raise
-            await asyncio.sleep(0.05)
-        else:
-            return
+            async with asyncio.timeout(seconds):
+                return await demo.send(intent)
+        except TimeoutError as error:
+            raise BrokerUnavailable(f"the door did not answer in {seconds:g} s") from error
+
+    await first_answer(hand_in, patience=PATIENCE_SECONDS)
 
 
 @asynccontextmanager
