@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plantops.adapters.delegate.codec import decode_answer, decode_variables, encode_request, message_of
-from plantops.adapters.delegate.values import from_text, to_text, type_of
 from plantops.events.base import Scalar
 from plantops.events.command_parts import Invocation
+from plantops.model.xsd import from_text, to_text, type_of
 from plantops.runtime.errors import DeviceProtocolError, WriteRejected
 
 

@@ -15,9 +15,9 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from plantops.adapters.contract import Invoked
-from plantops.adapters.delegate.values import ValueType, from_text, to_text, type_of
 from plantops.events.base import Scalar
 from plantops.events.command_parts import Invocation
+from plantops.model.xsd import ValueType, from_text, to_text, type_of
 from plantops.runtime.errors import DeviceProtocolError, WriteRejected
 
 Body: TypeAlias = Literal["list", "request", "plain"]

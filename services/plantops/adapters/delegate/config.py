@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 from msgspec import Meta
 
-from plantops.adapters.delegate.values import ValueType
+from plantops.model.xsd import ValueType
 from plantops.runtime.errors import SettingsError
 
 # Segments as RFC 3986, 3.3, less what the client would rewrite.
