@@ -18,7 +18,7 @@ from support.history import check_commands, lives, requested, verified
 from support.replaying import check_replayed
 from support.site import RunningSite, make_site, send_patiently, until
 from support.written import check_writes
-from system.test_kills import Work, at_work
+from system.test_kills import PATIENCE_SECONDS, Work, at_work
 from system.test_replicas import GATES, check_one_answer_each, gate_at_work
 
 AT_WORK, STANDBY, HANGS = "gate at work", "gate standing by", "gate at work hangs"
@@ -97,7 +97,7 @@ async def test_a_site_under_random_kills_loses_nothing_and_does_nothing_twice(tm
             hurting = asyncio.create_task(hurt(site, random.Random(seed), time.monotonic() + 60.0 * minutes))
             while not hurting.done():
                 stop = bob.intent("pump-001", "StopPump", {})
-                await send_patiently(bob, stop)
+                await send_patiently(bob, stop, seconds=PATIENCE_SECONDS)
                 stops.append(command_id(stop.actor, stop.key))
                 await asyncio.wait([hurting], timeout=EVERY)
             toll = await hurting

@@ -47,9 +47,15 @@ STOP_SECONDS = 5.0 + 3.0
 T = TypeVar("T")
 
 
-async def until(look: Callable[[], Awaitable[T]], holds: Callable[[T], bool], what: str) -> T:
+async def until(
+    look: Callable[[], Awaitable[T]],
+    holds: Callable[[T], bool],
+    what: str,
+    *,
+    seconds: float = PATIENCE_SECONDS,
+) -> T:
     """Look again and again until it holds. Raises: AssertionError with what was seen last."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         found = await look()
         if holds(found):
@@ -274,9 +280,9 @@ async def status_of(here: Session, command: str) -> CommandStatus | None:
         return None
 
 
-async def send_patiently(here: Session, intent: Intent) -> IntentTaken:
+async def send_patiently(here: Session, intent: Intent, *, seconds: float = PATIENCE_SECONDS) -> IntentTaken:
     """Send the same words until the door has answered, whatever is down meanwhile."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         try:
             return await here.send(intent)
@@ -287,9 +293,11 @@ async def send_patiently(here: Session, intent: Intent) -> IntentTaken:
         await asyncio.sleep(0.05)
 
 
-def make_site(root: Path) -> RunningSite:
-    """A demo site that does not run yet."""
-    initialise(root)
+def make_site(root: Path, *, front: bool = False) -> RunningSite:
+    """A demo site that does not run yet. With `front` tools, agent and gateway run too, on a free port."""
+    initialise(root, front=front)
+    settings = root / "plantops.toml"
+    settings.write_text(settings.read_text().replace("port = 8080 ", "port = 0 "))
     return RunningSite(root)
 
 
