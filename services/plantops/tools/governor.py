@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
@@ -118,9 +118,20 @@ class Governor:
     _token: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
     _serial: int = field(default=0, repr=False)
 
+    @asynccontextmanager
+    async def at_work(self, payers: Sequence[Identity], tool: str) -> AsyncIterator[None]:
+        """Be one of those at work for each of the identities. Raises: OverBudget."""
+        with ExitStack() as inside:
+            for identity in payers:
+                try:
+                    inside.enter_context(self._place(identity))
+                except OverBudget as over:
+                    await self._tell(identity, over, tool)
+                    raise
+            yield
+
     @contextmanager
-    def place(self, identity: Identity) -> Iterator[None]:
-        """Be one of those at work for the identity. Raises: OverBudget."""
+    def _place(self, identity: Identity) -> Iterator[None]:
         kept = self._account(identity)
         if kept.inside >= identity.budget.concurrent:
             raise OverBudget(
@@ -150,12 +161,12 @@ class Governor:
                         return left(kept.last, kept.hand, identity.budget.calls)
                 except OverBudget as over:
                     if is_fresh:
-                        await self.tell(identity, over, tool)
+                        await self._tell(identity, over, tool)
                         raise
                     kept.is_known = False  # others may have told meanwhile what they held
         raise ToolError("unavailable", f"the account of {identity.name} is in use by others: try again")
 
-    async def tell(self, identity: Identity, over: OverBudget, tool: str) -> None:
+    async def _tell(self, identity: Identity, over: OverBudget, tool: str) -> None:
         """Store that a call was refused, once for each bound and window."""
         kept = self._account(identity)
         now = self.now()

@@ -18,9 +18,9 @@ MOST_WORDS: Final = 200
 
 # Say nothing of what is wanted.
 _EMPTY_WORDS: Final = (
-    "a an and any are at be can could do does for from have how i if in is it its me my now of on or our please",
-    "shall should so tell that the their them there these this to us was we were what when where which who why",
-    "will with would you your",
+    "a an and any are at be can could do does for from have how i if in is it its me my now of on or our",
+    "please shall should so tell that the their them there these this to us was we were what when where",
+    "which who why will with would you your",
 )
 _EMPTY: Final = frozenset(word for line in _EMPTY_WORDS for word in line.split())
 
