@@ -9,6 +9,15 @@ import msgspec
 from plantops.events.command_parts import Risk
 from plantops.events.tooling import ToolListed
 
+_ABOUT = {
+    "pump-001": "pump-001: Feed pump with a variable-speed drive",
+    "valve-001": "valve-001: Inlet valve of the tank",
+}
+_MORE = {
+    True: "It goes in the safe direction and waits for nothing.",
+    False: "It is simulated first. Other persons must approve it.",
+}
+
 
 def operation(
     asset: str,
@@ -23,11 +32,12 @@ def operation(
     """One operation; each keyword is an argument's schema."""
     properties: dict[str, Any] = dict(arguments)
     if can_simulate:
-        properties["simulate"] = {"type": "boolean", "description": "Only say what would happen."}
+        properties["simulate"] = {"type": "boolean", "description": "only simulate it, write nothing"}
+    properties["reason"] = {"type": "string", "maxLength": 500, "description": "why, for the record"}
     return ToolListed(
         name=f"{asset}__{name}",
         kind="operation",
-        description=description,
+        description=f"{name} of {asset}. {description} {_ABOUT.get(asset, '')} Risk {risk}. {_MORE[is_safe]}",
         risk=risk,
         arguments={
             "type": "object",
@@ -70,3 +80,24 @@ SECOND_PUMP = tuple(
     msgspec.structs.replace(tool, name=tool.name.replace("001", "002"), asset="pump-002") for tool in PUMP
 )
 TWO_PUMPS = (*DEMO, *SECOND_PUMP)
+
+
+def read(name: str, **arguments: dict[str, Any]) -> ToolListed:
+    """A read tool, none of whose arguments is required."""
+    schema = {"type": "object", "properties": dict(arguments), "required": [], "additionalProperties": False}
+    return ToolListed(name=name, kind="read", description=name, risk="low", arguments=schema)
+
+
+_TEXT = {"type": "string"}
+READS = (
+    read("twin-list", asset=_TEXT),
+    read("twin-get", tags={"type": "array", "items": _TEXT}, prefix=_TEXT),
+    read("twin-find", words=_TEXT, kind=_TEXT),
+    read("source-health", source=_TEXT),
+    read("command-status", command=_TEXT),
+    read("command-list", open_only={"type": "boolean"}),
+    read("approvals-list"),
+    read("holds-list", asset=_TEXT),
+    read("policy-explain", asset=_TEXT, operation=_TEXT, arguments={"type": "object"}, mode=_TEXT),
+)
+"""The read tools that a question may need."""

@@ -15,13 +15,16 @@ from plantops.agent.models.rules.text import tokens_of, words
 from plantops.agent.models.rules.verbs import is_known_verb, verb_class
 from plantops.events.tooling import ToolListed
 
-# In a schema beside the model's own arguments: whether it is only tried, and why it is wanted.
+# In a schema beside the model's own arguments, which all are required: whether it is only tried, and why.
 SIMULATE: Final = "simulate"
-_OURS: Final = (SIMULATE, "safety_reasoning")
+_OURS: Final = (SIMULATE, "reason", "safety_reasoning")
 _UNIT_IN_TEXT: Final = re.compile(r"\(\s*(?:unit|in)[:\s]\s*(?P<unit>[^)\s]+)\s*\)", re.IGNORECASE)
 _CAMEL: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _EMERGENCY: Final = ("emergency", "estop")
+# Words that say nothing of an operation, and those that the catalogue says of every one.
 _DULL: Final = words(
+    "low medium high critical goes safe direction waits nothing simulated first other persons must approve "
+    "unit most stands there now what "
     "a an the of in on at to for with and or is are be it its this that as by from not no into over "
     "under operation request sense same iso between than than highest lowest risk asset"
 )
@@ -115,9 +118,9 @@ def _operation(tool: ToolListed) -> Operation:
         arguments=tuple(
             _argument(name, part, is_required=name in required)
             for name, part in properties.items()
-            if name not in _OURS
+            if name not in _OURS or name in required
         ),
-        can_simulate=SIMULATE in properties,
+        can_simulate=SIMULATE in properties and SIMULATE not in required,
         is_emergency=emergency,
     )
 

@@ -16,7 +16,7 @@ from plantops.agent.models.rules.number_words import with_figures
 from plantops.agent.models.rules.text import Token, find, tokens_of, words
 
 Mood: TypeAlias = Literal["command", "question", "info", "may", "why", "retract", "nod"]
-"""`info`: "show"; `may`: "can I …?"; `why`: "why was it denied?"; `retract`: "no, forget it"; `nod`: "yes"."""
+"""`info`: "show"; `may`: "can I …?"; `why`: "why was it denied?"; `retract`: "forget it"; `nod`: "yes"."""
 
 Joint: TypeAlias = Literal["", "and", "but", "then"]
 """How a clause hangs on the one before; "" begins a sentence."""
@@ -80,7 +80,7 @@ _NODS: Final = words("yes yep yeah ok okay sure confirm confirmed go ahead do it
 class Clause:
     """`tokens` are without politeness. `asks` is a question mark at the end of its sentence. `condition` is
     the word that makes the sentence depend on something, "" for none. `is_inflected`: a simulation or a
-    question about permission may say "starting" or "started". `is_carried`: its mood is that of the one before."""
+    question about permission may say "starting" or "started". `is_carried`: the mood is of the one before."""
 
     tokens: tuple[Token, ...]
     mood: Mood

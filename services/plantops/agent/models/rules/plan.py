@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from plantops.agent.models.rules.catalogue import Operation, operations_of
+from plantops.agent.models.rules.catalogue import operations_of
 from plantops.agent.models.rules.clauses import Clause, Message, read_message
 from plantops.agent.models.rules.commands import Doubt, Matcher, Proposal, Wish, with_verb
 from plantops.agent.models.rules.emergency import emergency_of
@@ -187,7 +187,7 @@ def _not_an_operation(drawn: _Drawn, clause: Clause) -> None:
 
 
 _READING: Final = frozenset(["get", "read", "show", "check", "display"])
-_STATUS: Final = frozenset(["status", "state", "alarms", "findings", "help"])
+_STATUS: Final = words("status state alarm alarms findings help history trend health")
 
 
 def _meant(
@@ -284,8 +284,3 @@ def _once(proposals: Sequence[Proposal]) -> list[Proposal]:
             continue
         kept.append(one)
     return kept
-
-
-def operations_named(operations: Sequence[Operation]) -> str:
-    """For people, one line each."""
-    return "\n".join(f"- {one.title}: {one.tool.description}" for one in operations)
