@@ -15,10 +15,11 @@ def tools_spec(site: str) -> ProcessSpec:
     return ProcessSpec(
         name=TOOLS,
         writes=(Writes("AGENT", budgets, ("agent.budget_charged", "agent.budget_exceeded")),),
-        lookups=("POLICY", "COMMANDS", "SOURCES"),
+        # TAGS and DEFINITIONS: what the gate would judge is observed as the gate does, in the frames.
+        lookups=("POLICY", "COMMANDS", "SOURCES", "ALARMS", "FINDINGS", "TAGS", "DEFINITIONS"),
         door=(f"door.tool.{site}.>",),
         asks=(
-            *(service("twin", site, verb) for verb in ("get", "list", "watch", "sightings")),
+            *(service("twin", site, verb) for verb in ("get", "list", "sightings")),
             *(service("command", site, verb) for verb in ("get", "list", "approvals", "holds")),
             f"read.{site}.*",
             f"browse.{site}.*",
