@@ -7,9 +7,9 @@ from typing import Literal, TypeAlias
 
 from plantops.events.base import PrincipalName
 
-How: TypeAlias = Literal["jwt", "mtls", "proxy", "api_key", "demo"]
+How: TypeAlias = Literal["jwt", "mtls", "proxy", "api_key", "hmac", "demo"]
 """By what a caller proved himself: a signed token, his own certificate, what a named proxy says of his
-certificate, a machine's key; or, in a demo, by nothing but his word."""
+certificate, a machine's key, a signature by a shared secret; or, in a demo, by nothing but his word."""
 
 
 @dataclass(frozen=True, slots=True)

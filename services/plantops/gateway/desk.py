@@ -85,6 +85,11 @@ class Desk:
             raise Refused("no verified policy is in force here: publish one", reason="no_policy")
         return verified.policy
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker is reached at this moment."""
+        return bool(getattr(self.bus, "is_connected", True))
+
     # Asking
 
     async def ask(
@@ -227,6 +232,10 @@ class Desk:
         """Sign it for the caller and hand it in: of class delegated. Raises: as `send`."""
         envelope = dsse.encode(dsse.seal(APPROVAL_TYPE, encode_json(approval), self.key))
         return await self._approve(approval, envelope)
+
+    def read_approval(self, envelope: bytes) -> Approval:
+        """What is in a signed approval, unverified. Raises: Refused (`malformed`)."""
+        return _payload(envelope, APPROVAL_TYPE, Approval)
 
     async def relay_approval(self, envelope: bytes) -> tuple[Approval, ApprovalTaken]:
         """Hand in an approval that its person has signed himself. Raises: as `relay`."""

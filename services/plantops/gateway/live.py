@@ -11,11 +11,12 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import structlog
 
+from plantops.events.base import Event
 from plantops.events.envelope import Message
 from plantops.events.queries import TagsAsked, TagState, TagsTold
 from plantops.gateway.desk import Desk
@@ -37,6 +38,8 @@ _KNOWN_COMMANDS: Final = 20_000
 _BEAT: Final = {"sse": b": beat\n\n", "ws": b'{"type":"beat"}'}
 
 log = structlog.get_logger("plantops.gateway.live")
+
+T = TypeVar("T", bound=Event)
 
 
 class _OfAsset(msgspec.Struct):
@@ -82,6 +85,11 @@ class Follower:
     def hear(self, kind: str, data: bytes) -> None:
         self.events.append((kind, data))
         self._news.set()
+
+    @staticmethod
+    def read(data: bytes, kind: type[T]) -> T:
+        """One of `events`. Raises: DecodeError when it is of another kind."""
+        return msgspec.json.decode(data, type=kind)
 
     async def news(self, seconds: float) -> None:
         """Returns when something new was heard, or after `seconds`."""
@@ -182,7 +190,7 @@ class Live:
                 self._keeper = asyncio.create_task(self._keep())
 
     async def _keep(self) -> None:
-        """Heartbeats for who hears nothing, so that both sides see a dead connection; the end with the desk."""
+        """Heartbeats for who hears nothing, so that both sides see a dead connection."""
         while not self._desk.stopping.is_set():
             try:
                 async with asyncio.timeout(BEAT_SECONDS):
@@ -205,11 +213,12 @@ class Live:
             return
         for follower in self._followers.get(heard.command, ()):
             follower.hear(heard.type, message.data)
+        asset = await self._asset_of(heard)
         text = message.header(SEQUENCE)
         sequence = int(text) if text.isdigit() else 0
+        # From here to the queues nothing is waited for: no identity is told before what it stands for.
         if sequence and not self._is_next(sequence):
             return
-        asset = await self._asset_of(heard)
         for group in list(self._groups.values()):
             if group.wanted.wants_command(heard.type, asset):
                 data = encoded(group.wanted.form, self.position, heard.type, event_body(sequence, message))

@@ -9,10 +9,10 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 MAX_BYTES: Final = 512 * 1024
 """A client that is this far behind cannot follow."""
 
-Cut: TypeAlias = Literal["slow", "missed", "behind", "stopping"]
-"""`slow`: it did not fetch what waited. `missed`: the gateway itself missed something. `behind`: there is more
-to catch up with than is told at once. `stopping`: the gateway ends. To each the answer is to come again with
-the last identity that was heard."""
+Cut: TypeAlias = Literal["slow", "missed", "behind", "away", "stopping"]
+"""`slow`: it did not fetch what waited. `missed`: the gateway itself missed something. `behind`: there is
+more to catch up with than is told at once. `away`: who is asked for what was missed does not answer.
+`stopping`: the gateway ends. To each the answer is to come again with the last identity that was heard."""
 
 Log: TypeAlias = Literal["commands", "tags", "beat"]
 

@@ -15,34 +15,37 @@ from litestar.types import Receive, Scope, Send
 from plantops.runtime.errors import PlantOpsError
 
 EVENT_STREAM: Final = "text/event-stream"
-SEND_SECONDS: Final = 30.0
-"""How long a client may leave unread what was sent, beyond what the kernel holds for it."""
 
 log = structlog.get_logger("plantops.gateway.streaming")
 
 
 class EventStream(Response[None]):
-    """Server-sent events from `parts`, already encoded. The client's going ends it, and a client that reads
-    nothing for `SEND_SECONDS` is left."""
+    """Server-sent events: `first`, then `parts`, already encoded. The client's going ends it; one that does
+    not read is ended by its connection (`connection.Connection`)."""
 
-    def __init__(self, parts: AsyncGenerator[bytes, None]) -> None:
+    def __init__(self, parts: AsyncGenerator[bytes, None], first: bytes = b"") -> None:
         super().__init__(None, media_type=EVENT_STREAM)
-        self._parts = parts
+        self._parts, self._first = parts, first
 
     def to_asgi_response(
         self, *_told: Any, headers: dict[str, str] | None = None, is_head_response: bool = False, **_more: Any
     ) -> ASGIResponse:
         """Called by the framework."""
-        return _Endless(self._parts, headers or {}, is_head_response=is_head_response)
+        return _Endless(self._parts, self._first, headers or {}, is_head_response=is_head_response)
 
 
 class _Endless(ASGIResponse):
-    __slots__ = ("_parts",)
+    __slots__ = ("_first", "_parts")
 
     _should_set_content_length = False
 
     def __init__(
-        self, parts: AsyncGenerator[bytes, None], headers: dict[str, str], *, is_head_response: bool
+        self,
+        parts: AsyncGenerator[bytes, None],
+        first: bytes,
+        headers: dict[str, str],
+        *,
+        is_head_response: bool,
     ) -> None:
         super().__init__(
             # A proxy that gathers what it is sent would hold the events back.
@@ -50,7 +53,7 @@ class _Endless(ASGIResponse):
             media_type=EVENT_STREAM,
             is_head_response=is_head_response,
         )
-        self._parts = parts
+        self._parts, self._first = parts, first
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.start_response(send)
@@ -71,13 +74,11 @@ class _Endless(ASGIResponse):
 
     async def _send(self, send: Send) -> None:
         try:
+            if self._first:
+                await send({"type": "http.response.body", "body": self._first, "more_body": True})
             async for part in self._parts:
-                async with asyncio.timeout(SEND_SECONDS):
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
-            async with asyncio.timeout(SEND_SECONDS):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except TimeoutError:
-            log.info("stream.left", reason="the client does not read")
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         except PlantOpsError as error:
             # The status is sent; the connection closes without the end of the body, which tells the client.
             log.warning("stream.broken", reason=error.message)

@@ -1,0 +1,62 @@
+"""`/v1/tools`: the same tools that the agent has, under the same rules."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, TypeAlias
+
+from litestar import get, post
+from litestar.params import Parameter
+
+from plantops.events.tooling import ToolListed
+from plantops.gateway import catalogue
+from plantops.gateway.bodies import AnyRequest, read_optional, taking
+from plantops.gateway.caller import Caller
+from plantops.gateway.desk import Desk
+from plantops.gateway.problems import not_found
+from plantops.gateway.shapes.reading import ToolAnswer, ToolBody, ToolList
+
+ToolPath: TypeAlias = Annotated[str, Parameter(pattern=r"^[a-zA-Z0-9_-]{1,64}$", max_length=64)]
+
+STRUCTS: Final = (ToolList, ToolListed, ToolBody, ToolAnswer)
+
+
+@get("/v1/tools", tags=["tools"])
+async def list_tools(
+    desk: Desk,
+    caller: Caller,
+    query: Annotated[
+        str, Parameter(query="query", max_length=500, description="What is looked for, in plain words.")
+    ] = "",
+    limit: Annotated[int, Parameter(query="limit", ge=1, le=50)] = 12,
+    all_tools: Annotated[
+        bool, Parameter(query="all", description="Also what the caller may not use.")
+    ] = False,
+) -> ToolList:
+    """All that the caller may use; with `query` the best for it, and every safe-direction operation."""
+    told = await catalogue.catalogue(desk, caller, query, limit, all_tools=all_tools)
+    return ToolList(tools=told.tools, revision=told.revision)
+
+
+@get("/v1/tools/{tool:str}", tags=["tools"])
+async def show_tool(desk: Desk, caller: Caller, tool: ToolPath) -> ToolListed:
+    """One tool, with the schemas of its arguments and its result."""
+    told = await catalogue.catalogue(desk, caller, "", 1, all_tools=True)
+    for each in told.tools:
+        if each.name == tool:
+            return each
+    raise not_found("tool", tool)
+
+
+@post(
+    "/v1/tools/{tool:str}",
+    status_code=200,
+    tags=["tools"],
+    operation_class=taking(ToolBody, required=False),
+)
+async def call_tool(request: AnyRequest, desk: Desk, caller: Caller, tool: ToolPath) -> ToolAnswer:
+    """Call a reading tool. Operations are no tools to call: ask for them at `/v1/commands`."""
+    body = await read_optional(request, ToolBody)
+    return catalogue.told(await catalogue.call(desk, caller, tool, body.arguments, body.cursor))
+
+
+HANDLERS: Final[tuple[Any, ...]] = (list_tools, show_tool, call_tool)

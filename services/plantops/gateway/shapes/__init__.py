@@ -1,0 +1,1 @@
+"""What is said over HTTP, both ways: what is written here stands in `/openapi.json`."""
