@@ -10,16 +10,12 @@ import pytest
 
 from plantops.agent.conversation import stored_name
 from plantops.agent.port import ModelRequest, ModelSaid, ModelUnavailable, OnText, PersonSaid, ToolGave
-from plantops.agent.settings import AgentSettings, BudgetSettings, TurnSettings
+from plantops.agent.settings import AgentSettings, TurnSettings
 from plantops.agent.specs import AGENT
 from plantops.events.base import PrincipalName
 from plantops.events.chatting import (
-    ChatAsked,
-    ConversationsAsked,
-    ConversationTold,
     ResetAsked,
     ResetDone,
-    TurnAskedFor,
 )
 from plantops.events.command_parts import Intent
 from plantops.events.conversation import (
@@ -28,7 +24,6 @@ from plantops.events.conversation import (
     ToolAnswered,
     TurnAsked,
     TurnEnded,
-    Usage,
 )
 from support.agent_rig import READ, SPEED, STOP, AgentRig, ScriptedModel, says, tag_told, wants
 from support.gate_samples import PLANT, SITE
@@ -277,87 +272,6 @@ async def test_a_host_that_does_not_work_on_a_turn_tells_what_is_stored(rig: Age
     assert len(rig.gate.intents) == 1
 
 
-async def test_the_same_key_is_the_same_turn_also_without_a_conversation(rig: AgentRig) -> None:
-    async with rig.host(ScriptedModel()):
-        first = await rig.ask("hello", key="k1")
-        again = await rig.ask("hello", key="k1")
-        assert (again.conversation, again.turn, again.repeated) == (first.conversation, 1, True)
-        other = await rig.refused("ask", ChatAsked(message="bye", key="k1"))
-        assert other.code == "key_conflict"
-        await rig.answered(first)
-    assert (await rig.kinds()).count("TurnAsked") == 1
-
-
-async def test_one_turn_at_a_time_and_a_reset_ends_it(rig: AgentRig) -> None:
-    model = ScriptedModel(before=lambda _request, _on_text: asyncio.sleep(600))
-    async with rig.host(model):
-        taken = await rig.ask("hello", conversation="one")
-        told = await rig.refused("ask", ChatAsked(message="again", conversation="one"))
-        assert told.code == "turn_open"
-        assert await rig.request("reset", ResetAsked(conversation="one"), ResetDone)
-        assert (await rig.watch(taken)).status == "cancelled"
-
-
-async def test_a_conversation_belongs_to_its_person(rig: AgentRig) -> None:
-    async with rig.host(ScriptedModel({"secret": [says("of alice")]})):
-        await rig.chat("secret", conversation="one")
-        told = await rig.refused("watch", TurnAskedFor(conversation="one", turn=1), by="bob")
-        assert told.code == "unknown_turn"
-        listed = await rig.request("list", ConversationsAsked(conversation="one"), ConversationTold, "bob")
-        assert isinstance(listed, ConversationTold)
-        assert listed.turns == ()
-        mine = await rig.request("list", ConversationsAsked(conversation="one"), ConversationTold)
-        assert isinstance(mine, ConversationTold)
-        assert [(one.question, one.reply) for one in mine.turns] == [("secret", "of alice")]
-
-
-async def test_a_gateway_asks_for_a_person_whose_conversation_it_is(rig: AgentRig) -> None:
-    model = ScriptedModel({"go": [wants(SPEED), says("done")]})
-    async with rig.host(model):
-        await rig.chat("go", by="gateway", conversation="one", on_behalf_of=(ALICE,))
-        mine = await rig.request("list", ConversationsAsked(conversation="one"), ConversationTold)
-    assert only_intent(rig).on_behalf_of == ("gateway", "alice")
-    assert isinstance(mine, ConversationTold)
-    assert len(mine.turns) == 1
-    assert model.requests[0].person == "alice"
-
-
-@pytest.mark.parametrize(
-    ("by", "on_behalf_of", "code"),
-    [
-        ("bob", ("alice",), "wrong_chain"),
-        ("gateway", ("mallory",), "unknown_principal"),
-        ("gateway", ("gate",), "wrong_chain"),
-        ("gateway", ("alice", "bob"), "wrong_chain"),
-        ("gateway", (AGENT, "alice"), "wrong_chain"),
-        (AGENT, (), "wrong_chain"),
-        (AGENT, ("alice",), "wrong_chain"),
-    ],
-)
-async def test_a_chain_is_believed_from_programs_for_persons_only(
-    rig: AgentRig, by: str, on_behalf_of: tuple[PrincipalName, ...], code: str
-) -> None:
-    async with rig.host(ScriptedModel()):
-        told = await rig.refused("ask", ChatAsked(message="hi", on_behalf_of=on_behalf_of), by=by)
-    assert told.code == code
-    assert await rig.stored() == []
-
-
-@pytest.mark.parametrize(
-    ("asked", "code"),
-    [
-        (ChatAsked(message="x" * 4001), "too_large"),
-        (ChatAsked(message="  "), "malformed"),
-        (ChatAsked(message="hi", conversation="a.b"), "malformed"),
-        (ChatAsked(message="hi", key="k" * 129), "too_large"),
-    ],
-)
-async def test_what_does_not_fit_is_refused_at_the_door(rig: AgentRig, asked: ChatAsked, code: str) -> None:
-    async with rig.host(ScriptedModel()):
-        assert (await rig.refused("ask", asked)).code == code
-    assert await rig.stored() == []
-
-
 async def test_a_turn_that_nobody_answered_in_time_is_ended_and_nothing_commanded(rig: AgentRig) -> None:
     clock = [datetime.now(UTC)]
     model = ScriptedModel({"stop": [wants(STOP), says("done")]})
@@ -369,44 +283,6 @@ async def test_a_turn_that_nobody_answered_in_time_is_ended_and_nothing_commande
     async with rig.host(model, now=lambda: clock[0]):
         told = await rig.answered(taken)
     assert (told.status, rig.gate.intents) == ("failed", {})
-
-
-async def test_a_budget_of_turns_survives_a_restart(rig: AgentRig) -> None:
-    settings = AgentSettings(budget=BudgetSettings(turns=2))
-    async with rig.host(ScriptedModel(), settings):
-        await rig.chat("one")
-    async with rig.host(ScriptedModel(), settings):
-        await rig.chat("two")
-        for _ in range(2):
-            told = await rig.refused("ask", ChatAsked(message="three"))
-            assert told.code == "over_budget"
-        await rig.chat("hello", by="bob")
-    kinds = [type(event).__name__ for event in await rig.stored()]
-    assert kinds.count("BudgetExceeded") == 1
-
-
-async def test_tokens_and_money_are_charged_and_end_the_turn(rig: AgentRig) -> None:
-    reply = msgspec.structs.replace(wants(READ), usage=Usage(input_tokens=900, output_tokens=100))
-    settings = AgentSettings(budget=BudgetSettings(tokens=1000))
-    async with rig.host(ScriptedModel({"look": [reply, says("never said")]}), settings):
-        told = await rig.chat("look")
-    assert told.status == "over_budget"
-    assert "tokens" in told.text
-    accounts = [event for event in await rig.stored() if isinstance(event, BudgetCharged)]
-    assert (accounts[-1].input_tokens, accounts[-1].output_tokens) == (900, 100)
-
-
-async def test_no_more_turns_wait_at_once_than_an_identity_may_have(rig: AgentRig) -> None:
-    settings = AgentSettings(budget=BudgetSettings(open_turns=2))
-    gate = asyncio.Event()
-    model = ScriptedModel(before=lambda _request, _on_text: gate.wait())
-    async with rig.host(model, settings):
-        taken = [await rig.ask("one"), await rig.ask("two")]
-        assert (await rig.refused("ask", ChatAsked(message="three"))).code == "busy"
-        gate.set()
-        for one in taken:
-            await rig.answered(one)
-        await rig.chat("three")
 
 
 async def test_two_hosts_answer_many_turns_each_once(rig: AgentRig) -> None:

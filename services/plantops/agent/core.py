@@ -275,7 +275,7 @@ def _shown(state: Conversation, bounds: Bounds) -> Iterator[Part]:
     *earlier, present = state.visible
     shown: list[list[Part]] = [list(_parts(present))]
     left = bounds.shown_characters
-    for turn in reversed(earlier[-bounds.shown_turns :]):
+    for turn in reversed(earlier[max(0, len(earlier) - bounds.shown_turns) :]):
         parts = list(_parts(turn))
         left -= sum(map(_length, parts))
         if left < 0:
