@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar
 
 import msgspec
 from litestar import Request
@@ -84,7 +84,14 @@ def taking(
 
     @dataclasses.dataclass
     class Taking(Operation):
+        body: ClassVar[type[msgspec.Struct] | None] = kind
+
         def __post_init__(self) -> None:
             self.request_body = RequestBody(content=content, required=required)
 
     return Taking
+
+
+def body_of(operation: type[Operation]) -> type[msgspec.Struct] | None:
+    """The struct that `taking` was given."""
+    return getattr(operation, "body", None)

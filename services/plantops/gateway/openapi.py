@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, TypeAlias, get_args
 
 import msgspec
-from litestar import Request
-from litestar.openapi.plugins import JsonRenderPlugin
+from litestar import Litestar
+from litestar.routes import HTTPRoute
 
+from plantops.gateway.bodies import body_of
 from plantops.gateway.problems import ErrorBody
 
 Json: TypeAlias = dict[str, Any]
@@ -35,19 +36,32 @@ _ALWAYS: Final[Mapping[str, str]] = {
 _METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 
 
-class PreciseJson(JsonRenderPlugin):
-    """Renders the document once, made exact by `precise`."""
+def document_of(app: Litestar) -> Json:
+    """The whole document of an application, made exact by `precise`."""
+    plain: Json = msgspec.json.decode(msgspec.json.encode(app.openapi_schema.to_schema()))
+    return precise(plain, structs_of(app))
 
-    def __init__(self, *, path: str, structs: Callable[[], Iterable[type]]) -> None:
-        super().__init__(path=path)
-        self._structs = structs
-        self._rendered: bytes | None = None
 
-    def render(self, request: Request[Any, Any, Any], openapi_schema: Json) -> bytes:
-        if self._rendered is None:
-            plain = msgspec.json.decode(self.render_json(request, openapi_schema))
-            self._rendered = msgspec.json.encode(precise(plain, self._structs()))
-        return self._rendered
+def structs_of(app: Litestar) -> tuple[type, ...]:
+    """Every struct that a route of the document takes or answers."""
+    found: dict[type, None] = {ErrorBody: None}
+    for route in app.routes:
+        if not isinstance(route, HTTPRoute):
+            continue
+        for handler in route.route_handlers:
+            if handler.resolve_include_in_schema():
+                kinds = [handler.parsed_fn_signature.return_type.annotation, body_of(handler.operation_class)]
+                kinds += [spec.data_container for spec in (handler.responses or {}).values()]
+                for kind in kinds:
+                    found.update(dict.fromkeys(_structs(kind)))
+    return tuple(found)
+
+
+def _structs(kind: Any) -> Iterator[type]:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        yield kind
+    for inner in get_args(kind):
+        yield from _structs(inner)
 
 
 def precise(document: Json, structs: Iterable[type]) -> Json:
@@ -56,9 +70,7 @@ def precise(document: Json, structs: Iterable[type]) -> Json:
     Litestar writes `oneOf` where several may fit (an integer is a number, too), and does not tell that an
     unknown name is refused.
     """
-    _schemas, components = msgspec.json.schema_components(
-        [*structs, ErrorBody], ref_template=_REFERENCE, schema_hook=None
-    )
+    _schemas, components = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
     told = document.setdefault("components", {}).setdefault("schemas", {})
     told.update(components)
     for path in document.get("paths", {}).values():

@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Any, Final, TypeAlias
 
 from litestar import Request
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
 from plantops.gateway.problems import HttpProblem
 
@@ -19,16 +19,18 @@ _CURSOR: Final = re.compile(r"\d{1,9}")
 
 Wait: TypeAlias = Annotated[
     float | None,
-    Parameter(query="wait", ge=0, le=30, description="Seconds to hold the answer back until it rests."),
+    QueryParameter(name="wait", ge=0, le=30, description="Seconds to hold the answer back until it rests."),
 ]
-Limit: TypeAlias = Annotated[int, Parameter(query="limit", ge=1, le=1000, description="How many at most.")]
+Limit: TypeAlias = Annotated[
+    int, QueryParameter(name="limit", ge=1, le=1000, description="How many at most.")
+]
 Cursor: TypeAlias = Annotated[
-    str, Parameter(query="cursor", max_length=2000, description="`next` of the page before.")
+    str, QueryParameter(name="cursor", max_length=2000, description="`next` of the page before.")
 ]
 KeyHeader: TypeAlias = Annotated[
     str | None,
-    Parameter(
-        header="Idempotency-Key",
+    HeaderParameter(
+        name="Idempotency-Key",
         pattern=r"^[!-~]{1,128}$",
         max_length=128,
         description="The same key with the same words is the same command, however often it is sent.",
@@ -36,7 +38,7 @@ KeyHeader: TypeAlias = Annotated[
 ]
 CommandName: TypeAlias = Annotated[
     str,
-    Parameter(
+    PathParameter(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
         max_length=64,
         description="Identity or handle (c12) of a command.",

@@ -68,8 +68,3 @@ def _has_caller(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRo
     """Raises: HttpProblem 401. The front has asked before; no route is open because it forgot to ask."""
     if not isinstance(connection.scope["state"].get(CALLER), Caller):
         raise unauthorized("no credentials: send a bearer token, an API key or a client certificate")
-
-
-def structs() -> tuple[type, ...]:
-    """What is said over HTTP, both ways, for the document."""
-    return tuple(dict.fromkeys(each for module in _MODULES for each in module.STRUCTS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from litestar import get, post
+from litestar.di import NamedDependency
 
 from plantops.events.command_parts import APPROVAL_TYPE
 from plantops.events.queries import ApprovalsListed
@@ -21,11 +22,9 @@ from plantops.gateway.shapes.approving import (
 )
 from plantops.gateway.standing import place_of
 
-STRUCTS: Final = (ApprovalBody, ApprovalTold, ApprovalList)
-
 
 @get("/v1/approvals", tags=["approvals"])
-async def list_approvals(desk: Desk) -> ApprovalList:
+async def list_approvals(desk: NamedDependency[Desk]) -> ApprovalList:
     """What waits, the oldest first, with the digests that an approval names."""
     told = await desk.ask("command", "approvals", None, ApprovalsListed)
     others = told.escalated_to or ((),) * len(told.waiting)
@@ -62,7 +61,12 @@ async def list_approvals(desk: Desk) -> ApprovalList:
         ApprovalBody, also={APPROVAL_TYPE: "An approval that its person signed himself: a DSSE envelope."}
     ),
 )
-async def give_approval(request: AnyRequest, desk: Desk, caller: Caller, live: Live) -> ApprovalTold:
+async def give_approval(
+    request: AnyRequest,
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
+    live: NamedDependency[Live],
+) -> ApprovalTold:
     """Approve or reject a command that waits; 403 when the gate does not count it, with its reason.
 
     As JSON the gateway signs for the caller (class `delegated`); the policy says up to which risk it counts.

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from litestar import Response, get
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 
 from plantops.gateway import catalogue
 from plantops.gateway.bodies import AnyRequest
@@ -27,16 +28,16 @@ _MOST_PAGES: Final = 64
 
 AboutCommand: TypeAlias = Annotated[
     str,
-    Parameter(query="command", max_length=64, pattern=r"^[A-Za-z0-9_-]*$", description="By its identity."),
+    QueryParameter(
+        name="command", max_length=64, pattern=r"^[A-Za-z0-9_-]*$", description="By its identity."
+    ),
 ]
 Index: TypeAlias = Annotated[
-    int | None, Parameter(query="index", ge=0, le=2**53, description="One record, from 0.")
+    int | None, QueryParameter(name="index", ge=0, le=2**53, description="One record, from 0.")
 ]
 Rest: TypeAlias = Annotated[
-    str, Parameter(description="As tlog-tiles names it behind `tile/`: `0/000`, `entries/x001/067.p/12`.")
+    str, PathParameter(description="As tlog-tiles names it behind `tile/`: `0/000`, `entries/x001/067.p/12`.")
 ]
-
-STRUCTS: Final = (ToolAnswer,)
 
 
 class _Note(msgspec.Struct):
@@ -50,7 +51,11 @@ class _Tile(msgspec.Struct):
 
 @get("/v1/audit/proofs", tags=["audit"])
 async def list_proofs(
-    desk: Desk, caller: Caller, command: AboutCommand = "", index: Index = None, cursor: Cursor = ""
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
+    command: AboutCommand = "",
+    index: Index = None,
+    cursor: Cursor = "",
 ) -> ToolAnswer:
     """Proofs of the records about a command, or of one record: each is a whole tlog-proof, which anybody can
     check with the notary's key. 404 until a checkpoint covers them."""
@@ -61,7 +66,9 @@ async def list_proofs(
 
 
 @get("/v1/audit/records", tags=["audit"])
-async def list_records(desk: Desk, caller: Caller, cursor: Cursor = "") -> ToolAnswer:
+async def list_records(
+    desk: NamedDependency[Desk], caller: NamedDependency[Caller], cursor: Cursor = ""
+) -> ToolAnswer:
     """The newest records. For roles that the policy lets read the audit."""
     return catalogue.told(await catalogue.call(desk, caller, catalogue.RECORDS, {}, cursor))
 
@@ -72,7 +79,9 @@ async def list_records(desk: Desk, caller: Caller, cursor: Cursor = "") -> ToolA
     media_type=TEXT,
     responses={200: ResponseSpec(str, media_type=TEXT, description="The signed note, exactly.")},
 )
-async def show_checkpoint(request: AnyRequest, desk: Desk, caller: Caller) -> Response[str]:
+async def show_checkpoint(
+    request: AnyRequest, desk: NamedDependency[Desk], caller: NamedDependency[Caller]
+) -> Response[str]:
     """The newest checkpoint with its cosignatures (C2SP tlog-checkpoint)."""
     told = await catalogue.call(desk, caller, catalogue.CHECKPOINT, {})
     note = msgspec.convert(told.result, _Note).note.encode()
@@ -85,7 +94,9 @@ async def show_checkpoint(request: AnyRequest, desk: Desk, caller: Caller) -> Re
     media_type=BYTES,
     responses={200: ResponseSpec(bytes, media_type=BYTES, description="The file, as an export has it.")},
 )
-async def show_tile(request: AnyRequest, desk: Desk, caller: Caller, rest: Rest) -> Response[bytes]:
+async def show_tile(
+    request: AnyRequest, desk: NamedDependency[Desk], caller: NamedDependency[Caller], rest: Rest
+) -> Response[bytes]:
     """A tile of hashes, or a bundle of entries. A whole one never changes."""
     path = f"tile/{rest.strip('/')}"
     if len(path) > catalogue.MAX_PATH:

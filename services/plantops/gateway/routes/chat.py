@@ -7,8 +7,9 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from litestar import Response, get, post
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import PathParameter, QueryParameter
 
 from plantops.events.chatting import (
     ChatTaken,
@@ -27,19 +28,20 @@ from plantops.gateway.shapes.chatting import ChatBody, ResetReply, TurnTaken
 from plantops.gateway.streaming import EVENT_STREAM, EventStream
 
 Conversation: TypeAlias = Annotated[
-    str, Parameter(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", max_length=64)
+    str, PathParameter(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", max_length=64)
 ]
-Turn: TypeAlias = Annotated[int, Parameter(ge=1, le=2**31)]
+Turn: TypeAlias = Annotated[int, PathParameter(ge=1, le=2**31)]
 After: TypeAlias = Annotated[
-    int, Parameter(query="after", ge=0, le=2**53, description="`revision` that was heard last.")
+    int, QueryParameter(name="after", ge=0, le=2**53, description="`revision` that was heard last.")
 ]
-
-STRUCTS: Final = (ChatBody, TurnTaken, TurnTold, ConversationTold, ResetReply)
 
 
 @post("/v1/chat", status_code=202, tags=["chat"], operation_class=taking(ChatBody))
 async def ask_turn(
-    request: AnyRequest, desk: Desk, caller: Caller, idempotency: KeyHeader = None
+    request: AnyRequest,
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
+    idempotency: KeyHeader = None,
 ) -> Response[TurnTaken]:
     """Say something; 202 with `Location` as soon as it is stored. Without `conversation` a new one begins."""
     body = await read_body(request, ChatBody)
@@ -57,7 +59,10 @@ async def ask_turn(
 
 @get("/v1/chat/{conversation:str}", tags=["chat"])
 async def show_conversation(
-    desk: Desk, caller: Caller, conversation: Conversation, limit: Limit = 20
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
+    conversation: Conversation,
+    limit: Limit = 20,
 ) -> ConversationTold:
     """Its turns, the newest last. Nobody else's conversation is told."""
     asked = ConversationsAsked(conversation=conversation, limit=limit, on_behalf_of=caller.chain)
@@ -65,7 +70,9 @@ async def show_conversation(
 
 
 @post("/v1/chat/{conversation:str}/reset", status_code=200, tags=["chat"])
-async def reset_conversation(desk: Desk, caller: Caller, conversation: Conversation) -> ResetReply:
+async def reset_conversation(
+    desk: NamedDependency[Desk], caller: NamedDependency[Caller], conversation: Conversation
+) -> ResetReply:
     """What was said before is not shown to the model any more. Nothing is deleted."""
     asked = ResetAsked(conversation=conversation, on_behalf_of=caller.chain)
     await desk.ask_door("chat", "reset", asked, ResetDone)
@@ -76,8 +83,8 @@ async def reset_conversation(desk: Desk, caller: Caller, conversation: Conversat
 async def show_turn(
     *,
     request: AnyRequest,
-    desk: Desk,
-    caller: Caller,
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
     conversation: Conversation,
     turn: Turn,
     after: After = 0,
@@ -95,7 +102,11 @@ async def show_turn(
     responses={200: ResponseSpec(str, media_type=EVENT_STREAM, description="Events of type `turn`.")},
 )
 async def stream_turn(
-    desk: Desk, caller: Caller, conversation: Conversation, turn: Turn, after: After = 0
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
+    conversation: Conversation,
+    turn: Turn,
+    after: After = 0,
 ) -> Response[None]:
     """The answer as it comes: each state of the turn as a server-sent event, until it is answered."""
     taken = ChatTaken(conversation=conversation, turn=turn)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from litestar import Response, get, post
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from plantops.events.command_parts import INTENT_TYPE, command_id
 from plantops.events.queries import CommandsAsked, CommandsListed, CommandStatus
@@ -50,8 +51,6 @@ _MOST: Final = 1000
 
 _SHOWN: Final = {200: ResponseSpec(CommandShown, description="It rests, within the time waited for.")}
 
-STRUCTS: Final = (CommandBody, OnCommandBody, CommandTaken, CommandShown, CommandList)
-
 
 @post(
     "/v1/commands",
@@ -65,9 +64,9 @@ STRUCTS: Final = (CommandBody, OnCommandBody, CommandTaken, CommandShown, Comman
 async def ask_command(
     *,
     request: AnyRequest,
-    desk: Desk,
-    caller: Caller,
-    live: Live,
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
+    live: NamedDependency[Live],
     idempotency: KeyHeader = None,
     wait: Wait = None,
 ) -> Response[CommandTaken]:
@@ -139,10 +138,10 @@ def _answer(desk: Desk, done: Taken, seconds: float) -> Response[Any]:
 
 @get("/v1/commands", tags=["commands"])
 async def list_commands(
-    desk: Desk,
+    desk: NamedDependency[Desk],
     limit: Limit = 50,
     cursor: Cursor = "",
-    is_open: Annotated[bool, Parameter(query="open", description="Only those not at their end.")] = False,
+    is_open: Annotated[bool, QueryParameter(name="open", description="Only those not at their end.")] = False,
 ) -> CommandList:
     """The newest first; the thousand newest can be paged through, all others stand in the history."""
     start = place_in_list(cursor)
@@ -160,7 +159,11 @@ async def list_commands(
 
 @get("/v1/commands/{command:str}", tags=["commands"])
 async def show_command(
-    request: AnyRequest, desk: Desk, live: Live, command: CommandName, wait: Wait = None
+    request: AnyRequest,
+    desk: NamedDependency[Desk],
+    live: NamedDependency[Live],
+    command: CommandName,
+    wait: Wait = None,
 ) -> Response[CommandShown]:
     """Where a command stands. With `wait` (or `Prefer: wait=N`) as soon as it rests, or then."""
     seconds = wait_seconds(request, wait)
@@ -188,9 +191,9 @@ async def show_command(
 async def confirm_command(
     *,
     request: AnyRequest,
-    desk: Desk,
-    caller: Caller,
-    live: Live,
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
+    live: NamedDependency[Live],
     command: CommandName,
     idempotency: KeyHeader = None,
     wait: Wait = None,
@@ -237,9 +240,9 @@ def refuse_confirmation(status: CommandStatus, *, is_repetition: bool) -> None:
 async def cancel_command(
     *,
     request: AnyRequest,
-    desk: Desk,
-    caller: Caller,
-    live: Live,
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
+    live: NamedDependency[Live],
     command: CommandName,
     idempotency: KeyHeader = None,
     wait: Wait = None,
@@ -260,9 +263,9 @@ async def cancel_command(
 async def undo_command(
     *,
     request: AnyRequest,
-    desk: Desk,
-    caller: Caller,
-    live: Live,
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
+    live: NamedDependency[Live],
     command: CommandName,
     idempotency: KeyHeader = None,
     wait: Wait = None,

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeAlias
 
 from litestar import Response, post
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import PathParameter
 
 from plantops.events.base import PrincipalName, Scalar
 from plantops.events.command_parts import command_id
@@ -42,9 +43,7 @@ from plantops.runtime.http_signing import (
 
 DELEGATE_SECONDS: Final = 30.0
 
-Name: TypeAlias = Annotated[str, Parameter(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", max_length=64)]
-
-STRUCTS: Final = (OperationVariable,)
+Name: TypeAlias = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", max_length=64)]
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,13 @@ class Delegates:
     responses={200: ResponseSpec(list[OperationVariable], description="The outputs, signed.")},
 )
 async def delegate(
-    *, request: AnyRequest, desk: Desk, live: Live, delegates: Delegates, asset: Name, operation: Name
+    *,
+    request: AnyRequest,
+    desk: NamedDependency[Desk],
+    live: NamedDependency[Live],
+    delegates: NamedDependency[Delegates],
+    asset: Name,
+    operation: Name,
 ) -> Response[bytes]:
     """Carry an operation out and answer its outputs, both signed by HMAC.
 

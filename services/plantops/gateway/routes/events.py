@@ -12,10 +12,12 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import structlog
 from litestar import Response, WebSocket, get, websocket
+from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
+from plantops.gateway.app import CALLER
 from plantops.gateway.bodies import AnyRequest
 from plantops.gateway.caller import Caller
 from plantops.gateway.catching_up import CatchingUp
@@ -29,22 +31,24 @@ from plantops.runtime.errors import PlantOpsError
 
 Types: TypeAlias = Annotated[
     str,
-    Parameter(
-        query="types",
+    QueryParameter(
+        name="types",
         max_length=2000,
         description="Types or families, with commas: `command.executed`, `command`, `tag`. None: all.",
     ),
 ]
 Assets: TypeAlias = Annotated[
-    str, Parameter(query="assets", max_length=2000, description="Only of these assets, with commas.")
+    str, QueryParameter(name="assets", max_length=2000, description="Only of these assets, with commas.")
 ]
 Tags: TypeAlias = Annotated[
     str,
-    Parameter(query="tags", max_length=8000, description="Only these tags, with commas; `pump.*` begins so."),
+    QueryParameter(
+        name="tags", max_length=8000, description="Only these tags, with commas; `pump.*` begins so."
+    ),
 ]
 AfterText: TypeAlias = Annotated[
     str,
-    Parameter(query="after", max_length=40, description="The identity that was heard last: `c12-t345`."),
+    QueryParameter(name="after", max_length=40, description="The identity that was heard last: `c12-t345`."),
 ]
 
 RETRY: Final = b"retry: 1000\n\n"
@@ -52,8 +56,6 @@ SEND_SECONDS: Final = 20.0
 """How long a WebSocket's client may leave unread what it was sent."""
 
 log = structlog.get_logger("plantops.gateway.events")
-
-STRUCTS: Final = ()
 
 
 @get(
@@ -65,9 +67,9 @@ STRUCTS: Final = ()
 async def stream_events(
     *,
     request: AnyRequest,
-    desk: Desk,
-    caller: Caller,
-    live: Live,
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
+    live: NamedDependency[Live],
     types: Types = "",
     assets: Assets = "",
     tags: Tags = "",
@@ -110,15 +112,15 @@ async def _parts(
 async def socket_events(
     *,
     socket: WebSocket[Any, Any, Any],
-    desk: Desk,
-    caller: Caller,
-    live: Live,
+    desk: NamedDependency[Desk],
+    live: NamedDependency[Live],
     types: Types = "",
     assets: Assets = "",
     tags: Tags = "",
     after: AfterText = "",
 ) -> None:
     """The same as `/v1/events`; each message is `{"id", "type", "data"}`. What a client sends is not read."""
+    caller: Caller = socket.scope["state"][CALLER]  # the guard has looked
     wanted = _wanted(types, assets, tags, "ws")
     since = _since(after)
     await socket.accept()

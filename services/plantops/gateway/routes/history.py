@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Annotated, Any, Final, TypeAlias
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
 
 from plantops.gateway import catalogue
 from plantops.gateway.caller import Caller
@@ -15,23 +16,21 @@ from plantops.gateway.preferences import Cursor
 from plantops.gateway.shapes.reading import ToolAnswer
 
 TagQuery: TypeAlias = Annotated[
-    str, Parameter(query="tag", min_length=1, max_length=256, description="The exact name of the tag.")
+    str, QueryParameter(name="tag", min_length=1, max_length=256, description="The exact name of the tag.")
 ]
 Since: TypeAlias = Annotated[
-    datetime | None, Parameter(query="since", description="From this moment on, with its zone.")
+    datetime | None, QueryParameter(name="since", description="From this moment on, with its zone.")
 ]
 Until: TypeAlias = Annotated[
-    datetime | None, Parameter(query="until", description="Up to this moment, with its zone.")
+    datetime | None, QueryParameter(name="until", description="Up to this moment, with its zone.")
 ]
-
-STRUCTS: Final = (ToolAnswer,)
 
 
 @get("/v1/history", tags=["tags"])
 async def show_history(
     *,
-    desk: Desk,
-    caller: Caller,
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
     tag: TagQuery,
     since: Since = None,
     until: Until = None,

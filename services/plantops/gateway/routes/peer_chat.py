@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from litestar import post
+from litestar.di import NamedDependency
 
 from plantops.events.chatting import ResetAsked, ResetDone
 from plantops.gateway import turns
@@ -14,11 +15,14 @@ from plantops.gateway.desk import Desk
 from plantops.gateway.preferences import KeyHeader, key_of
 from plantops.gateway.shapes.chatting import ChatBody, ChatReply, ResetBody, ResetReply
 
-STRUCTS: Final = (ChatBody, ChatReply, ResetBody, ResetReply)
-
 
 @post("/chat", status_code=200, tags=["twinops"], operation_class=taking(ChatBody))
-async def chat(request: AnyRequest, desk: Desk, caller: Caller, idempotency: KeyHeader = None) -> ChatReply:
+async def chat(
+    request: AnyRequest,
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
+    idempotency: KeyHeader = None,
+) -> ChatReply:
     """Say something to the agent and wait for its answer. What the gate denied is an answer, and 200.
 
     `task_id` is what waits for a person. The same key again is the same turn, and asks for nothing twice.
@@ -30,7 +34,9 @@ async def chat(request: AnyRequest, desk: Desk, caller: Caller, idempotency: Key
 
 
 @post("/reset", status_code=200, tags=["twinops"], operation_class=taking(ResetBody, required=False))
-async def reset(request: AnyRequest, desk: Desk, caller: Caller) -> ResetReply:
+async def reset(
+    request: AnyRequest, desk: NamedDependency[Desk], caller: NamedDependency[Caller]
+) -> ResetReply:
     """Let the agent forget a conversation. Without one there is nothing to forget."""
     body = await read_optional(request, ResetBody)
     if body.conversation:

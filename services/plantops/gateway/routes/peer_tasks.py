@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, TypeAlias
 
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import PathParameter
 
 from plantops.events.queries import CommandStatus
 from plantops.gateway import tasks
@@ -32,22 +33,20 @@ from plantops.runtime.errors import Refused
 EXECUTE_SECONDS: Final = 30.0
 
 TaskName: TypeAlias = Annotated[
-    str, Parameter(pattern=r"^task-c[0-9]{1,20}$", max_length=26, description="`task-` and a handle.")
+    str, PathParameter(pattern=r"^task-c[0-9]{1,20}$", max_length=26, description="`task-` and a handle.")
 ]
-NameHeader: TypeAlias = Annotated[str | None, Parameter(max_length=64)]
-
-STRUCTS: Final = (TaskList, TaskShown, ApproveBody, Approved, RejectBody, Rejected, Executed)
+NameHeader: TypeAlias = Annotated[str | None, PathParameter(max_length=64)]
 
 
 @get("/tasks", tags=["twinops"])
-async def list_tasks(desk: Desk) -> TaskList:
+async def list_tasks(desk: NamedDependency[Desk]) -> TaskList:
     """Commands that wait for an approval or a confirmation, the oldest first."""
     found = await tasks.waiting(desk)
     return TaskList(tasks=tuple(found), count=len(found))
 
 
 @get("/tasks/{task:str}", tags=["twinops"])
-async def show_task(desk: Desk, task: TaskName) -> TaskShown:
+async def show_task(desk: NamedDependency[Desk], task: TaskName) -> TaskShown:
     """A task in any state."""
     return TaskShown(task=await tasks.shown(desk, await tasks.command_of(desk, task)))
 
@@ -59,7 +58,11 @@ async def show_task(desk: Desk, task: TaskName) -> TaskShown:
     operation_class=taking(ApproveBody, required=False),
 )
 async def approve_task(
-    request: AnyRequest, desk: Desk, caller: Caller, live: Live, task: TaskName
+    request: AnyRequest,
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
+    live: NamedDependency[Live],
+    task: TaskName,
 ) -> Approved:
     """Approve what somebody else asked; the last approval needed executes it. 403 when it does not count."""
     body = await read_optional(request, ApproveBody)
@@ -82,7 +85,11 @@ async def approve_task(
     operation_class=taking(RejectBody, required=False),
 )
 async def reject_task(
-    request: AnyRequest, desk: Desk, caller: Caller, live: Live, task: TaskName
+    request: AnyRequest,
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
+    live: NamedDependency[Live],
+    task: TaskName,
 ) -> Rejected:
     """End what waits for an approval."""
     body = await read_optional(request, RejectBody)
@@ -113,7 +120,9 @@ async def _word(
 
 
 @post("/tasks/{task:str}/execute", status_code=200, tags=["twinops"])
-async def execute_task(desk: Desk, caller: Caller, live: Live, task: TaskName) -> Executed:
+async def execute_task(
+    desk: NamedDependency[Desk], caller: NamedDependency[Caller], live: NamedDependency[Live], task: TaskName
+) -> Executed:
     """Confirm what was simulated, with the result that it had, and wait for the outcome.
 
     What was approved is executed by its last approval: here is told what came of it. A second execution is

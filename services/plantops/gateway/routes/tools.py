@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, TypeAlias
 
 from litestar import get, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import PathParameter, QueryParameter
 
 from plantops.events.tooling import ToolListed
 from plantops.gateway import catalogue
@@ -15,30 +16,30 @@ from plantops.gateway.desk import Desk
 from plantops.gateway.problems import not_found
 from plantops.gateway.shapes.reading import ToolAnswer, ToolBody, ToolList
 
-ToolPath: TypeAlias = Annotated[str, Parameter(pattern=r"^[a-zA-Z0-9_-]{1,64}$", max_length=64)]
-
-STRUCTS: Final = (ToolList, ToolListed, ToolBody, ToolAnswer)
+ToolPath: TypeAlias = Annotated[str, PathParameter(pattern=r"^[a-zA-Z0-9_-]{1,64}$", max_length=64)]
 
 
 @get("/v1/tools", tags=["tools"])
 async def list_tools(
-    desk: Desk,
-    caller: Caller,
-    query: Annotated[
-        str, Parameter(query="query", max_length=500, description="What is looked for, in plain words.")
+    desk: NamedDependency[Desk],
+    caller: NamedDependency[Caller],
+    words: Annotated[
+        str, QueryParameter(name="query", max_length=500, description="What is looked for, in plain words.")
     ] = "",
-    limit: Annotated[int, Parameter(query="limit", ge=1, le=50)] = 12,
+    limit: Annotated[int, QueryParameter(name="limit", ge=1, le=50)] = 12,
     all_tools: Annotated[
-        bool, Parameter(query="all", description="Also what the caller may not use.")
+        bool, QueryParameter(name="all", description="Also what the caller may not use.")
     ] = False,
 ) -> ToolList:
     """All that the caller may use; with `query` the best for it, and every safe-direction operation."""
-    told = await catalogue.catalogue(desk, caller, query, limit, all_tools=all_tools)
+    told = await catalogue.catalogue(desk, caller, words, limit, all_tools=all_tools)
     return ToolList(tools=told.tools, revision=told.revision)
 
 
 @get("/v1/tools/{tool:str}", tags=["tools"])
-async def show_tool(desk: Desk, caller: Caller, tool: ToolPath) -> ToolListed:
+async def show_tool(
+    desk: NamedDependency[Desk], caller: NamedDependency[Caller], tool: ToolPath
+) -> ToolListed:
     """One tool, with the schemas of its arguments and its result."""
     told = await catalogue.catalogue(desk, caller, "", 1, all_tools=True)
     for each in told.tools:
@@ -53,7 +54,9 @@ async def show_tool(desk: Desk, caller: Caller, tool: ToolPath) -> ToolListed:
     tags=["tools"],
     operation_class=taking(ToolBody, required=False),
 )
-async def call_tool(request: AnyRequest, desk: Desk, caller: Caller, tool: ToolPath) -> ToolAnswer:
+async def call_tool(
+    request: AnyRequest, desk: NamedDependency[Desk], caller: NamedDependency[Caller], tool: ToolPath
+) -> ToolAnswer:
     """Call a reading tool. Operations are no tools to call: ask for them at `/v1/commands`."""
     body = await read_optional(request, ToolBody)
     return catalogue.told(await catalogue.call(desk, caller, tool, body.arguments, body.cursor))

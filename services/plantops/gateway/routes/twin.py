@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, TypeAlias
 
 from litestar import Response, get
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import PathParameter, QueryParameter
 
 from plantops.events.base import TagName
 from plantops.events.queries import TagsAsked, TagState, TagsTold, TwinListed
@@ -29,23 +30,23 @@ from plantops.policy.document import Policy
 
 _MAX_NAMES: Final = 500
 
-AssetPath: TypeAlias = Annotated[str, Parameter(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", max_length=64)]
+AssetPath: TypeAlias = Annotated[
+    str, PathParameter(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", max_length=64)
+]
 Names: TypeAlias = Annotated[
-    str, Parameter(query="names", max_length=20_000, description="Exact names, with commas between them.")
+    str, QueryParameter(name="names", max_length=20_000, description="Exact names, with commas between them.")
 ]
 Prefix: TypeAlias = Annotated[
-    str, Parameter(query="prefix", max_length=256, description="How their names begin.")
+    str, QueryParameter(name="prefix", max_length=256, description="How their names begin.")
 ]
 After: TypeAlias = Annotated[
     int | None,
-    Parameter(query="after", ge=0, le=2**53, description="Only what changed after this revision."),
+    QueryParameter(name="after", ge=0, le=2**53, description="Only what changed after this revision."),
 ]
-
-STRUCTS: Final = (TwinShown, AssetShown, TagList, TagState, SourceList)
 
 
 @get("/v1/twin", tags=["twin"])
-async def show_twin(request: AnyRequest, desk: Desk) -> Response[TwinShown]:
+async def show_twin(request: AnyRequest, desk: NamedDependency[Desk]) -> Response[TwinShown]:
     """Assets with their properties and operations, and the sources behind them."""
     listed = await desk.ask("twin", "list", None, TwinListed)
     verified = desk.in_force.verified
@@ -64,7 +65,9 @@ async def show_twin(request: AnyRequest, desk: Desk) -> Response[TwinShown]:
 
 
 @get("/v1/twin/{asset:str}", tags=["twin"])
-async def show_asset(request: AnyRequest, desk: Desk, asset: AssetPath) -> Response[AssetShown]:
+async def show_asset(
+    request: AnyRequest, desk: NamedDependency[Desk], asset: AssetPath
+) -> Response[AssetShown]:
     """One asset."""
     found = desk.plant.model.assets.get(asset)
     if found is None:
@@ -111,7 +114,7 @@ def _operation(
 async def list_tags(
     *,
     request: AnyRequest,
-    desk: Desk,
+    desk: NamedDependency[Desk],
     names: Names = "",
     prefix: Prefix = "",
     after: After = None,
@@ -143,8 +146,8 @@ async def list_tags(
 @get("/v1/tags/{name:str}", tags=["tags"])
 async def show_tag(
     request: AnyRequest,
-    desk: Desk,
-    name: Annotated[str, Parameter(max_length=256)],
+    desk: NamedDependency[Desk],
+    name: Annotated[str, PathParameter(max_length=256)],
 ) -> Response[TagState]:
     """One tag."""
     told = await desk.ask("twin", "get", TagsAsked(tags=(TagName(name),)), TagsTold)
@@ -154,7 +157,7 @@ async def show_tag(
 
 
 @get("/v1/sources", tags=["sources"])
-async def list_sources(desk: Desk) -> SourceList:
+async def list_sources(desk: NamedDependency[Desk]) -> SourceList:
     """Whether each source is up, since when it has said nothing, and what was lost of it."""
     listed = await desk.ask("twin", "list", None, TwinListed)
     return SourceList(sources=listed.sources)
