@@ -28,7 +28,8 @@ KILLS = 30
 # From before the words are at the door to after they are permitted on a quiet site.
 KILL_STEPS, KILL_STEP_SECONDS = 5, 0.003
 GOAL_MS = 1000.0
-PATIENCE_SECONDS = 30.0
+# Nothing is judged by it: a machine that is busy with other things takes long to work off a flood.
+PATIENCE_SECONDS = 120.0
 
 
 async def stopped(demo: Demo, *, asset: str = "valve-001", operation: str = "CloseValve") -> float:

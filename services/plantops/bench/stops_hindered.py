@@ -31,7 +31,7 @@ from plantops.runtime.errors import Refused
 from plantops.runtime.nkey import NKey
 
 LIFE_SECONDS = 5.0
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 @asynccontextmanager
