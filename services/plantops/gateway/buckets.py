@@ -31,8 +31,8 @@ _NOBODY: Final = bytes(8)
 class Buckets:
     """One table. `sets` times eight names have a bucket of their own; make it with `open`.
 
-    When the eight places of a set are all owing, a name without a place shares the one that owes least: a flood
-    of names cannot make room for itself by pushing others out.
+    When the eight places of a set are all owing, a name without a place shares the one that owes least: a
+    flood of names makes no room for itself by pushing others out.
     """
 
     rate: RateSettings

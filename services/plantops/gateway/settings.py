@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from plantops.runtime.tracing import TraceSettings
+
 _Seconds = Annotated[float, Meta(gt=0)]
 _Count = Annotated[int, Meta(gt=0)]
 
@@ -106,9 +108,9 @@ class RateSettings(Part, frozen=True):
 class LimitSettings(Part, frozen=True):
     """What one caller may take; sizes in bytes.
 
-    `header_seconds` is for the head of a request (and the TLS handshake), `body_seconds` for its body, and for
-    an answer that nobody reads. `caller` counts the requests of one principal, `peer` those of one address
-    before it is known who asks, `refused` the credentials of one address that proved nothing.
+    `header_seconds` is for the head of a request (and the TLS handshake), `body_seconds` for its body, and
+    for an answer that nobody reads. `caller` counts the requests of one principal, `peer` those of one
+    address before it is known who asks, `refused` the credentials of one address that proved nothing.
     """
 
     body_bytes: _Count = 262_144
@@ -121,14 +123,6 @@ class LimitSettings(Part, frozen=True):
     caller: RateSettings = RateSettings()
     peer: RateSettings = RateSettings(per_minute=120_000, burst=4000)
     refused: RateSettings = RateSettings(per_minute=30, burst=20)
-
-
-class TraceSettings(Part, frozen=True):
-    """Where spans go (OpenTelemetry). `endpoint` is the OTLP/HTTP address for `otlp`."""
-
-    exporter: Literal["none", "console", "otlp"] = "none"
-    endpoint: str = "http://127.0.0.1:4318/v1/traces"
-    sample: Annotated[float, Meta(ge=0, le=1)] = 1.0
 
 
 class GatewaySettings(Part, frozen=True):

@@ -1,4 +1,4 @@
-"""A demonstration believes what a caller says of himself: on this machine, at the site `demo`, nowhere else."""
+"""A demonstration believes what a caller says of himself: on this machine, at the site `demo`, only."""
 
 from __future__ import annotations
 
