@@ -60,6 +60,7 @@ ENTRIES: Final = {
     **_entries(
         "Act",
         {
+            "ask": ("asking", "Ask the agent in plain words, and follow its answer."),
             "command": ("commands", "Ask for an operation, signed, and follow each step."),
             "approvals": ("approvals", "List what waits for a second person."),
             "lock": ("acts", "Lock an asset out with your own lock: only stops go on."),

@@ -78,6 +78,13 @@ class Session:
         data = encode_json(question) if question is not None else b"{}"
         return await self._request(subjects.service(area, self.site.name, verb), data, kind)
 
+    async def ask_door(
+        self, area: str, verb: str, question: Record, kind: type[T], *, seconds: float = ASK_SECONDS
+    ) -> T:
+        """Ask a door by this person's own name, such as `chat` or `tool`. Raises: as `ask`."""
+        subject = f"{subjects.service(area, self.site.name, self.name)}.{verb}"
+        return await self._request(subject, encode_json(question), kind, seconds)
+
     async def _request(self, subject: str, data: bytes, kind: type[T], seconds: float = ASK_SECONDS) -> T:
         try:
             reply = await self.bus.request(subject, data, timeout=seconds)
