@@ -76,7 +76,7 @@ def meant(words: Iterable[str]) -> dict[str, float]:
 def _short(word: str) -> str:
     """Without the endings of plural and verb; the same for each form, whether it is a word or not."""
     for ending, least in (("ing", 6), ("ies", 5), ("ed", 5), ("es", 5), ("s", 4)):
-        if word.endswith(ending) and len(word) >= least and not word.endswith("ss"):
+        if word.endswith(ending) and len(word) >= least and not word.endswith(("ss", "eed")):
             word = word[: -len(ending)] + ("y" if ending == "ies" else "")
             break
     if len(word) > 4 and word[-1] == word[-2] and word[-1] not in "aeiouls":
