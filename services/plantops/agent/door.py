@@ -48,6 +48,7 @@ MAX_BYTES: Final = 256 * 1024
 MAX_WAIT_SECONDS: Final = 30.0
 MAX_LISTED: Final = 200
 MAX_KEY: Final = 128
+MAX_REASON: Final = 1024
 _LOOK_SECONDS: Final = 0.25
 _ATTEMPTS: Final = 20
 _UNREADABLE: Final = (ValueError, OverflowError, RecursionError)
@@ -60,7 +61,8 @@ log = structlog.get_logger("plantops.agent.door")
 
 @dataclass
 class Door:
-    """Answers each request with its own struct or a problem. `agent` is the principal that proposes."""
+    """Answers each request with its own struct or a problem. `agent` is the principal that proposes; `refused`
+    is told the subject and the reason of what was turned away."""
 
     site: SiteName
     store: Store
@@ -70,6 +72,7 @@ class Door:
     settings: AgentSettings
     agent: PrincipalName
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    refused: Callable[[str, str], None] = lambda _subject, _reason: None
     _open: dict[PrincipalName, set[tuple[str, int]]] = field(default_factory=dict, repr=False)
 
     async def answer(self, message: Message) -> bytes:
@@ -101,6 +104,7 @@ class Door:
 
     def _refused(self, message: Message, reason: str, error: Exception) -> bytes:
         log.info("chat.refused", subject=message.subject[:256], reason=reason)
+        self.refused(message.subject[:256], f"{reason}: {error}"[:MAX_REASON])
         return problem(reason, str(error))
 
     def _read(self, message: Message, kind: type[Q]) -> tuple[Q, Asker]:

@@ -6,7 +6,11 @@ Any number may run. None keeps anything that another one could not read from the
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from typing import Final
+
+import structlog
 
 from plantops.agent.acting import Hands
 from plantops.agent.budgets import Budgets
@@ -20,7 +24,7 @@ from plantops.agent.settings import AgentSettings, TurnSettings
 from plantops.agent.specs import AGENT_HOST, turns
 from plantops.agent.store import STREAM, Store
 from plantops.agent.turns import Turns
-from plantops.events.base import PrincipalName
+from plantops.events.base import PrincipalName, Record, encode_json
 from plantops.flow.audited import keep_auditing
 from plantops.flow.bus import Bus
 from plantops.flow.context import Context
@@ -29,9 +33,22 @@ from plantops.flow.declaration import consumer_name
 from plantops.flow.policies import follow
 from plantops.flow.worker import run_worker
 from plantops.ledger.keys import SigningKey
+from plantops.runtime.errors import BrokerError
 
 HEARTBEAT_SECONDS: Final = 3.0
 """Well below the wait of `specs.turns` for an acknowledgement."""
+
+REFUSED_SECONDS: Final = 1.0
+_MAX_LOGINS: Final = 1000
+
+log = structlog.get_logger("plantops.agent")
+
+
+class ChatRefused(Record, frozen=True):
+    """Audit body of what the chat's door turned away."""
+
+    subject: str
+    reason: str
 
 
 class AgentProcess:
@@ -80,11 +97,27 @@ class AgentProcess:
             settings,
             PrincipalName(client.identity),
             context.now,
+            self._refused,
         )
+        self._refused_at: dict[str, float] = {}
 
     def _changed(self, name: str) -> None:
         self._door.ended(name)
         self._live.tell(name)
+
+    def _refused(self, subject: str, reason: str) -> None:
+        """Into the audit, once a second for each login: who is turned away again and again fills nothing."""
+        auditor, moment = self._context.auditor, time.monotonic()
+        login = ".".join(subject.split(".")[:4])
+        if auditor is None or moment - self._refused_at.get(login, -math.inf) < REFUSED_SECONDS:
+            return
+        self._refused_at[login] = moment
+        while len(self._refused_at) > _MAX_LOGINS:
+            del self._refused_at[next(iter(self._refused_at))]
+        try:
+            auditor.note("chat.refused", encode_json(ChatRefused(subject=subject, reason=reason)))
+        except BrokerError as away:
+            log.warning("chat.refusal_not_audited", subject=subject, cause=str(away))
 
     async def run(self) -> None:
         """Until cancelled. Raises: BrokerError and whatever else ends a process."""

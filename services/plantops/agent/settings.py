@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from plantops.agent.models.settings import ModelSettings
+
 _Seconds = Annotated[float, Meta(gt=0)]
 _Count = Annotated[int, Meta(gt=0)]
 
@@ -62,5 +64,6 @@ class AgentSettings(Part, frozen=True):
     conversation_turns: Annotated[int, Meta(ge=1, le=5_000)] = 500
     concurrency: Annotated[int, Meta(ge=1, le=256)] = 32
     tool_seconds: _Seconds = 10.0
+    model: ModelSettings = ModelSettings()
     turn: TurnSettings = TurnSettings()
     budget: BudgetSettings = BudgetSettings()
