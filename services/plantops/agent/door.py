@@ -61,8 +61,10 @@ log = structlog.get_logger("plantops.agent.door")
 
 @dataclass
 class Door:
-    """Answers each request with its own struct or a problem. `agent` is the principal that proposes; `refused`
-    is told the subject and the reason of what was turned away."""
+    """Answers each request with its own struct or a problem.
+
+    `agent` is the principal that proposes. `refused` is told subject and reason of what was turned away.
+    """
 
     site: SiteName
     store: Store
