@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
@@ -86,10 +87,20 @@ class Restorer(Generic[S]):
         await self._check_streams(snapshot)
         if self.processor.output_stream:
             state = await self._fold_own(state, snapshot.own)
+        await self._open_inlets()
         for inlet in self.inlets:
-            await inlet.open(self.bus)
             state = await self._catch_up(inlet, state)
         return state
+
+    async def _open_inlets(self) -> None:
+        """All at once: each takes several answers of the broker, and a stop may be waiting for them.
+
+        Returns or raises when none is under way any more.
+        """
+        opening = [inlet.open(self.bus) for inlet in self.inlets]
+        for result in await asyncio.gather(*opening, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
 
     async def _load(self) -> tuple[Snapshot, S]:
         try:

@@ -25,6 +25,8 @@ log = structlog.get_logger()
 ASK_SECONDS: Final = 0.25
 # Not all standbys at the same moment.
 _PAUSE_SECONDS: Final = (0.1, 0.2)
+# Sooner, and as far apart.
+_IN_DOUBT_SECONDS: Final = (0.02, 0.12)
 _AGAIN_SECONDS: Final = 0.5
 # Doubts: a time-out is one, an empty place two; after a broken connection the other one must come back first.
 _ENOUGH: Final = 3
@@ -106,7 +108,8 @@ async def _until_alone(bus: Bus) -> None:
         if doubts >= _ENOUGH:
             log.info("standby.begins", identity=bus.identity, was_waiting=is_told)
             return
-        await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))  # noqa: S311 - no secret
+        pause = _IN_DOUBT_SECONDS if doubts > 0 else _PAUSE_SECONDS
+        await asyncio.sleep(random.uniform(*pause))  # noqa: S311 - no secret
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> str:
