@@ -49,9 +49,10 @@ def in_force(policy: Policy) -> InForce:
 
 
 class Writers:
-    """Makes records as `Auditor` does, without the waiting."""
+    """Makes records as `Auditor` does, without the waiting; five about each command, named by `command`."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: str = "c{}") -> None:
+        self._command = command
         self._chains = {name: WriterChain(SITE, name) for name in WRITERS}
         self._count = 0
 
@@ -60,7 +61,9 @@ class Writers:
         for _ in range(count):
             writer = ("gate", "press", "gate", "agent", "press")[self._count % 5]
             body = b'{"number":%d}' % self._count
-            record = self._chains[writer].next("command.permitted", f"c{self._count // 5}", body, AT)
+            record = self._chains[writer].next(
+                "command.permitted", self._command.format(self._count // 5), body, AT
+            )
             stored = seal_record(record, key(writer))
             self._chains[writer] = self._chains[writer].after(stored)
             self._count += 1
