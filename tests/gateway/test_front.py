@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -65,7 +66,7 @@ async def test_every_refusal_has_the_one_envelope(  # noqa: PLR0917
 
 
 async def test_a_body_without_a_length_is_bounded_too(frame: Frame) -> None:
-    async def parts():  # type: ignore[no-untyped-def]
+    async def parts() -> AsyncIterator[bytes]:
         for _number in range(100):
             yield b"x" * 10_000
 

@@ -30,9 +30,9 @@ from plantops.gateway.process import Place, Served, run_gateway
 from plantops.gateway.settings import DemoSettings, GatewaySettings
 from plantops.policy.document import Principal
 from plantops.policy.in_force import InForce
-from support.gate_samples import NOW, PLANT, POLICY, ROOT, SITE, person
+from support.gate_samples import PLANT, POLICY, ROOT, SITE, person
 from support.gate_samples import envelope as policy_envelope
-from support.plant_samples import key
+from support.plant_samples import NOW, key
 
 WAIT_SECONDS = 20.0
 

@@ -47,7 +47,7 @@ class Limits:
 
 
 def network_of(address: str) -> str:
-    """What counts as one peer: an IPv4 address, or the IPv6 network of 64 bits that one host has for itself."""
+    """What counts as one peer: an IPv4 address, or the IPv6 network of 64 bits that a host has."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
