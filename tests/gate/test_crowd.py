@@ -20,7 +20,8 @@ from plantops.flow.refusals import MAX_REFUSALS, Quota
 from plantops.flow.signing import Signer
 from plantops.flow.streams import streams
 from plantops.gate.crowd import MAX_UNDECIDED
-from plantops.gate.door import MAX_TEXTS, Door
+from plantops.gate.door import Door
+from plantops.gate.sizes import MAX_TEXTS
 from plantops.model.assets import Argument, Asset, Model, Operation, Property, Step
 from plantops.model.load import Plant
 from support.gate_samples import MODEL, OPC1, PLANT, PLC1, POLICY, PUMP, SITE, Story, well

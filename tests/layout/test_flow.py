@@ -40,6 +40,10 @@ LOOPS = (
             }
         ),
     ),
+    Loop(
+        "within one conversation: a host is given the questions that hosts have taken in",
+        frozenset({("agent-host", "AGENT", "agent-host")}),
+    ),
 )
 
 # Event type -> why no process of this repository stores it.
@@ -53,7 +57,6 @@ UNREAD = {
 UNWRITTEN = {
     "ALARMS": "kept for diagnostics, which this version does not have",
     "FINDINGS": "kept for diagnostics, which this version does not have",
-    "AGENT": "kept for the agent, which this version does not have",
 }
 
 

@@ -54,6 +54,8 @@ for _type in EVENT_TYPES:
     if _type.startswith("command.") and _type not in RIGHT:
         _by, _name = ("plc", "adapter-plc") if SPEAKERS[_type].role == "executor" else ("gate", "gate")
         RIGHT[_type] = (_by, f"cmd.demo.{_type.removeprefix('command.')}.{_name}.c1")
+    if _type.startswith("agent."):
+        RIGHT[_type] = ("desk", f"agent.demo.k7.{_type.removeprefix('agent.')}")
 OWNERS = {"plc": "adapter-plc", "scada": "adapter-scada"}
 
 
@@ -74,7 +76,7 @@ def test_believes_the_role_on_its_own_subject_and_nobody_else(event_type: str) -
     content = MSGPACK if event_type == "tag.frame" else JSON
     message = said(event_type, by, subject, content=content)
     assert KEYRING.believe(event_type, 1, message) == OWNERS.get(by, by)
-    for other in {"gate", "plc", "notary", "clock", "alice", "robot", "watchdog", "stranger"} - {by}:
+    for other in {"gate", "plc", "notary", "clock", "alice", "robot", "watchdog", "stranger", "desk"} - {by}:
         with pytest.raises(UntrustedKey):
             KEYRING.believe(event_type, 1, said(event_type, other, subject, content=content))
 

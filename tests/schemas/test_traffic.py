@@ -102,7 +102,9 @@ QUESTIONS = {
     "browse.<site>.<source>": b'{"limit":5}',
 }
 ASKED = [
-    service for service in SERVICES if not service.is_envelope and not service.subject.startswith("head.")
+    service
+    for service in SERVICES
+    if not service.is_envelope and service.subject.partition(".")[0] not in ("head", "tool", "chat")
 ]
 
 

@@ -154,6 +154,7 @@ POLICY = Policy(
         "gate": Principal(kind="process", roles=("gate",), keys=(key("gate").public.to_base64(),)),
         "notary": Principal(kind="process", roles=("notary",), keys=(key("notary").public.to_base64(),)),
         "witness": Principal(kind="process", roles=("witness",), keys=(key("witness").public.to_base64(),)),
+        "desk": Principal(kind="process", roles=("agent",), keys=(key("desk").public.to_base64(),)),
         "clock": Principal(kind="process", roles=("timer",), keys=(key("clock").public.to_base64(),)),
         "adapter-plc": Principal(kind="process", roles=("executor",), keys=(key("plc").public.to_base64(),)),
         "adapter-scada": Principal(

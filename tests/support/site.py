@@ -293,9 +293,11 @@ async def send_patiently(here: Session, intent: Intent, *, seconds: float = PATI
         await asyncio.sleep(0.05)
 
 
-def make_site(root: Path) -> RunningSite:
-    """A demo site that does not run yet."""
-    initialise(root)
+def make_site(root: Path, *, front: bool = False) -> RunningSite:
+    """A demo site that does not run yet. With `front` tools, agent and gateway run too, on a free port."""
+    initialise(root, front=front)
+    settings = root / "plantops.toml"
+    settings.write_text(settings.read_text().replace("port = 8080 ", "port = 0 "))
     return RunningSite(root)
 
 

@@ -69,7 +69,7 @@ class Demo:
 
 def demo_in(root: Path) -> Demo:
     """A new demo site there."""
-    site = initialise(root).site
+    site = initialise(root, front=False).site
     verified = verify_envelope(site.folder, read_envelope(site.folder))
     return Demo(site, verified, datetime.now(UTC))
 

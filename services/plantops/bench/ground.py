@@ -75,7 +75,7 @@ def make_site(
 
     `edits` are replacements in the site's files. The policy is signed anew for what the site then is.
     """
-    site = initialise(root).site
+    site = initialise(root, front=False).site
     folder, settings = site.folder, site.folder.settings
     if not simulated:
         _replace(settings, [("enabled = true", "enabled = false")])

@@ -134,7 +134,7 @@ def _control_of(site: Site, plant: str) -> tuple[str, int]:
 
 
 def _made(folder: Path) -> Site:
-    initialise(folder)
+    initialise(folder, front=False)
     return load_site(folder)
 
 

@@ -35,7 +35,12 @@ _LINES: Final = {
             'url = ""              # empty: the embedded server; else nats://host:port of your own',
             'url = "nats://127.0.0.1:4222"   # as this host reaches it; containers have PLANTOPS_BROKER_URL',
         ),
-        ("enabled = true", "enabled = false       # compose.yaml runs it as a service of its own"),
+        (
+            "[simulation]\nenabled = true",
+            "[simulation]\nenabled = false       # compose.yaml runs it as a service of its own",
+        ),
+        # compose.yaml publishes it on the host's loopback.
+        ("[gateway]\nenabled = true\n", '[gateway]\nenabled = true\nhost = "0.0.0.0"\n'),
         ("counters = 8 ", "control_port = 8700   # where this host reaches its control port\ncounters = 8 "),
     ),
     "sources/plc1.toml": (

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from plantops.adapters.host.process import spec
+from plantops.agent.specs import AGENT, AGENT_HOST, agent_spec
 from plantops.archive.specs import (
     ARCHIVE,
     ARCHIVE_AUDIT,
@@ -23,10 +24,13 @@ from plantops.deployment.site import Site
 from plantops.flow.accounts import Plant as Logins
 from plantops.flow.declaration import ClientSpec, ProcessSpec, Writes
 from plantops.gate.process import gate_spec
+from plantops.gateway.specs import GATEWAY
 from plantops.policy.document import Policy
+from plantops.policy.rights import GATEWAY_ROLE
 from plantops.runtime.errors import SettingsError
 from plantops.runtime.nkey import NKey
 from plantops.timer.process import timer_spec
+from plantops.tools.specs import TOOLS, TOOLS_AUDIT, tools_audit_spec, tools_spec
 from plantops.twin.process import twin_spec
 
 POLICY_OFFICE = "policy-office"
@@ -44,8 +48,13 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     ARCHIVE_AUDIT: (),
     REPLAYER: (),
     REPLAYER_AUDIT: (),
+    TOOLS: ("agent",),
+    TOOLS_AUDIT: (),
+    AGENT_HOST: ("agent",),
     POLICY_OFFICE: (),
 }
+PROGRAMS: Mapping[str, tuple[str, ...]] = {AGENT: ("assistant",), GATEWAY: (GATEWAY_ROLE, "portal")}
+"""Clients that a site runs itself, with their roles: each has keys like a process, and no right in PLANT."""
 
 
 def process_specs(site: str, sources: Sequence[str]) -> tuple[ProcessSpec, ...]:
@@ -59,6 +68,9 @@ def process_specs(site: str, sources: Sequence[str]) -> tuple[ProcessSpec, ...]:
         *(spec(site, source) for source in sources),
         archive_spec(),
         archive_audit_spec(),
+        tools_spec(site),
+        tools_audit_spec(site),
+        agent_spec(site),
         auditor_spec(site),
         replayer_spec(),
         replayer_audit_spec(),
@@ -84,7 +96,7 @@ def logins(site: Site, policy: Policy) -> Logins:
     """Who may connect: processes by their own keys, everybody else by what the policy says."""
     folder, specs = site.folder, process_specs(site.name, tuple(site.sources))
     clients = [
-        ClientSpec(name, login)
+        ClientSpec(name, login, relays=GATEWAY_ROLE in principal.roles)
         for name, principal in sorted(policy.principals.items())
         if principal.kind != "process"
         for login in principal.logins

@@ -19,6 +19,7 @@ from plantops.deployment.folder import Identity, SiteFolder
 from plantops.deployment.identities import (
     AUDIT_PROVISIONER,
     PLANT_PROVISIONER,
+    PROGRAMS,
     is_office,
     process_specs,
     role_of,
@@ -34,6 +35,7 @@ from plantops.policy.document import (
     SCHEMA,
     BypassClass,
     Compare,
+    Delegated,
     Every,
     OperationRule,
     Permissive,
@@ -67,11 +69,17 @@ class Made:
 
 
 def initialise(
-    root: Path, *, site: str = "demo", compose: bool = False, on_step: Step = lambda _text: None
+    root: Path,
+    *,
+    site: str = "demo",
+    compose: bool = False,
+    front: bool = True,
+    on_step: Step = lambda _text: None,
 ) -> Made:
     """A complete site that `plantops up` can start: the demo plant under the name `site`.
 
-    With `compose` it is one that compose.yaml can start instead (`compose_site`).
+    With `compose` it is one that compose.yaml can start instead (`compose_site`). Without `front`
+    tools, agent and gateway are not started by it.
 
     Raises: SettingsError when the folder already holds a site, or the name cannot be one.
     """
@@ -83,7 +91,7 @@ def initialise(
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     root.chmod(0o700)
     on_step("files")
-    _copy_files(folder, site)
+    _copy_files(folder, site, front=front, compose=compose)
     if compose:
         lay_out(folder)
     loaded = load_site(root)
@@ -101,7 +109,7 @@ def initialise(
     return Made(loaded, len(principals), people)
 
 
-def _copy_files(folder: SiteFolder, site: str) -> None:
+def _copy_files(folder: SiteFolder, site: str, *, front: bool, compose: bool) -> None:
     source = resources.files(PACKAGE)
     for name in ("plantops.toml", "model.toml", "sources/plc1.toml", "sources/opc1.toml"):
         target = folder.root / name
@@ -109,6 +117,11 @@ def _copy_files(folder: SiteFolder, site: str) -> None:
         text = source.joinpath(name).read_text()
         if name == "plantops.toml":
             text = text.replace('site = "demo"', f'site = "{site}"')
+            if not front:
+                head, mark, tail = text.partition("[tools]")
+                text = head + mark + tail.replace("enabled = true", "enabled = false")
+            elif site != "demo" or compose:
+                text = text.replace("[gateway.demo]\nenabled = true", "[gateway.demo]\nenabled = false")
         target.write_text(text)
 
 
@@ -152,6 +165,9 @@ def _make_keys(folder: SiteFolder, site: Site) -> dict[str, Principal]:
         principals[spec.name] = Principal(
             kind="process", keys=(key,), logins=(login,), roles=role_of(spec.name)
         )
+    for name, roles in PROGRAMS.items():
+        key, login = make_identity(folder.identity(name))
+        principals[name] = Principal(kind="agent", keys=(key,), logins=(login,), roles=roles)
     return principals
 
 
@@ -176,7 +192,8 @@ def _make_secrets(folder: SiteFolder) -> None:
 def first_policy(site: Site, principals: dict[str, Principal], *, demo: bool) -> Policy:
     """Revision 1 for the demo plant: roles, risks, safe directions and permissives.
 
-    Unsigned intents are for the demo only: there they reach up to risk medium.
+    Unsigned intents, and what the gateway confirms or approves for a person, are for the demo only: there
+    unsigned ones reach up to risk medium, and the gateway's word up to critical.
     """
     now = datetime.now(UTC).replace(microsecond=0)
     return Policy(
@@ -191,9 +208,13 @@ def first_policy(site: Site, principals: dict[str, Principal], *, demo: bool) ->
         moc="first policy of the site",
         principals=principals,
         roles={
-            "operator": Role(operations=("pump-001.*", "valve-001.*", *_acts())),
+            "operator": Role(operations=("pump-001.*", "valve-001.*", "tool.*", *_acts())),
             "supervisor": Role(operations=("*.*", *_acts())),
             "viewer": Role(operations=()),
+            # Everybody in the chain must be allowed: these two may no more than who asks them, and no act
+            # is proposed by a model.
+            "assistant": Role(operations=("pump-001.*", "valve-001.*", "tool.*")),
+            "portal": Role(operations=("*.*", *_acts())),
         },
         operations=_operations(),
         permissives=_permissives(),
@@ -205,6 +226,7 @@ def first_policy(site: Site, principals: dict[str, Principal], *, demo: bool) ->
                 text="a sensor is known to be wrong, and a person watches instead",
             )
         },
+        delegated=Delegated(confirm_risk="high", approve_risk="critical") if demo else Delegated(),
         unsigned_risk="medium" if demo else "",
     )
 

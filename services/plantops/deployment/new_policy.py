@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from plantops.deployment.folder import Identity
-from plantops.deployment.identities import is_office, process_specs, role_of
+from plantops.deployment.identities import PROGRAMS, is_office, process_specs, role_of
 from plantops.deployment.site import Site
 from plantops.events.base import Digest
 from plantops.ledger.keys import SigningKey
 from plantops.policy.document import SCHEMA, OperationRule, Policy, Principal, Vector
+from plantops.policy.rights import GATEWAY_ROLE
 from plantops.policy.verified import Verified
 from plantops.runtime.nkey import NKey
 
@@ -38,7 +39,8 @@ def skeleton(site: Site, now: datetime, *, standing: Verified | None = None, moc
         moc=moc,
         principals={
             spec.name: _process(site, spec.name) for spec in process_specs(site.name, tuple(site.sources))
-        },
+        }
+        | {name: _program(site, name) for name in PROGRAMS},
         operations={
             f"{asset}.{name}": OperationRule(risk=operation.risk or "critical")
             for asset, described in site.plant.model.assets.items()
@@ -57,6 +59,17 @@ def skeleton(site: Site, now: datetime, *, standing: Verified | None = None, moc
             for name in described.operations
         ),
         revoked=() if standing is None else standing.policy.revoked,
+    )
+
+
+def _program(site: Site, name: str) -> Principal:
+    """A client that the site runs itself; what it may ask is for a person to say."""
+    identity = site.folder.identity(name)
+    return Principal(
+        kind="agent",
+        keys=(SigningKey.load(identity.signing).public.to_base64(),),
+        logins=(NKey.load(identity.login).public,),
+        roles=tuple(role for role in PROGRAMS[name] if role == GATEWAY_ROLE),
     )
 
 

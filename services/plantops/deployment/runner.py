@@ -18,11 +18,13 @@ import structlog
 from plantops.adapters.host.process import process_name
 from plantops.adapters.host.rules import PolicyRules
 from plantops.adapters.host.source_host import SourceHost
+from plantops.agent.specs import AGENT_HOST
 from plantops.archive.specs import ARCHIVE, ARCHIVE_AUDIT
 from plantops.audit.notary_process import NotaryProcess
 from plantops.audit.specs import NOTARY, WITNESS
 from plantops.audit.witness_process import run_witness
 from plantops.deployment.broker import connect
+from plantops.deployment.front import Front
 from plantops.deployment.own_folder import held, high_water
 from plantops.deployment.policies import moment_for, read_envelope
 from plantops.deployment.processes import process_names
@@ -47,6 +49,7 @@ from plantops.runtime.errors import BrokerError, PolicyRejected, SettingsError
 from plantops.runtime.heartbeat import beat
 from plantops.runtime.nkey import NKey
 from plantops.timer.process import run_timer
+from plantops.tools.specs import TOOLS
 from plantops.twin.process import run_twin
 
 POLICY_PATIENCE_SECONDS = 30.0
@@ -143,6 +146,8 @@ class Runner:
             NOTARY: lambda: self._with_policy_file(NotaryProcess(context).run(), context),
             WITNESS: lambda: self._with_policy_file(run_witness(context), context),
             ARCHIVE: lambda: self._archive(context),
+            TOOLS: lambda: self._front().tools(context),
+            AGENT_HOST: lambda: self._front().agent(context),
         }
         if name not in works:
             raise SettingsError(
@@ -171,7 +176,7 @@ class Runner:
         else:
             await first(bus, in_force, patience_seconds=POLICY_PATIENCE_SECONDS)
         auditor = None
-        if name in ("gate", ARCHIVE) or name.startswith("adapter-"):
+        if name in ("gate", ARCHIVE, TOOLS, AGENT_HOST) or name.startswith("adapter-"):
             journal = Journal(state / "audit.journal", signer.key)
             auditor = Auditor(site.name, bus, signer, journal)
         return Context(
@@ -186,6 +191,9 @@ class Runner:
             ready=partial(self._ready.add, name),
             connect=open_bus,
         )
+
+    def _front(self) -> Front:
+        return Front(self.site, self.stopping, self._fatal, self._buses.__setitem__)
 
     async def _archive(self, context: Context) -> None:
         # DuckDB and Arrow take 90 MB, which only the process that archives shall pay.

@@ -24,13 +24,15 @@ class SimulationPorts(msgspec.Struct, frozen=True):
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole file; `processes` maps an operating-system process's name to its id."""
+    """The whole file; `processes` maps an operating-system process's name to its id. `gateway` is the port of
+    the HTTP gateway, 0 where none runs."""
 
     pid: int
     url: str
     monitor_port: int
     simulation: SimulationPorts | None = None
     processes: dict[str, int] = {}
+    gateway: int = 0
 
 
 def write_running(folder: SiteFolder, running: Running) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from plantops.agent.settings import AgentSettings
 from plantops.archive.settings import ArchiveSettings
+from plantops.gateway.settings import GatewaySettings
+from plantops.tools.settings import ToolSettings
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -53,6 +56,9 @@ class SiteSettings(Part, frozen=True):
     broker: Broker = Broker()
     simulation: Simulation = Simulation()
     archive: ArchiveSettings = ArchiveSettings()
+    tools: ToolSettings = ToolSettings()
+    agent: AgentSettings = AgentSettings()
+    gateway: GatewaySettings = GatewaySettings()
     groups: dict[str, tuple[str, ...]] = {}
     gates: int = 1
     log_level: str = "info"

@@ -113,7 +113,9 @@ class Supervisor:
             url, monitor = await self._broker()
             await prepare(self.site, url, self.tell)
             plant = await simulating
-            self._running = Running(pid=os.getpid(), url=url, monitor_port=monitor, simulation=plant)
+            self._running = Running(
+                pid=os.getpid(), url=url, monitor_port=monitor, simulation=plant, gateway=self._gateway()
+            )
             write_running(self.site.folder, self._running)
             await self._keep()
         finally:
@@ -174,6 +176,15 @@ class Supervisor:
             control=told["control"],
             certificate=str(_certificate(Path(told["certificates"]))),
         )
+
+    def _gateway(self) -> int:
+        """Its port; it keeps it when it is started again."""
+        settings = self.site.settings.gateway
+        if not settings.enabled:
+            return 0
+        port = settings.port or free_port()
+        self.tell(f"HTTP gateway: {'https' if settings.tls else 'http'}://{settings.host}:{port}")
+        return port
 
     async def _keep(self) -> None:
         settings = self.site.settings

@@ -100,7 +100,7 @@ def _by_risk(act: Act, doing: Doing, why_not: Callable[[Decision], str]) -> list
         told = _told(act, doing, "approve")
         wanted = simulations.ask_approval(site, act.asked, told, rule, decision.now)
         return [site.say(told), site.say(wanted)]
-    if decision.risk == "high" or rule.simulate:
+    if simulations.is_confirmed_first(act.state, act.asked, decision):
         if not intent.confirms:
             return [site.say(_told(act, doing, "confirm"))]
         if refused := why_not(decision):

@@ -22,6 +22,7 @@ from plantops.gate.site import Site, first_reason
 from plantops.gate.state import Asked, Course, GateState, View
 from plantops.gate.unchanged import moved
 from plantops.gate.undoing import governing, is_undo
+from plantops.policy import delegated
 from plantops.policy.acts import is_act
 from plantops.policy.document import Policy
 from plantops.policy.judge import rule_for
@@ -128,7 +129,9 @@ def _why_not(
     approval, wanted = event.approval, course.approval
     if asked is None or wanted is None or course.phase != "waiting":
         return f"{event.command} does not wait for an approval"
-    if (approval.site, approval.command) != (event.site, event.command) or approval.person != event.signer:
+    if (approval.site, approval.command) != (event.site, event.command) or (
+        approval.by or approval.person
+    ) != event.signer:
         return "it was given for another command, or signed by another person"
     if now > wanted.expires_at:
         return f"the request ran out at {wanted.expires_at:%H:%M:%S} UTC"
@@ -161,6 +164,11 @@ def _who_not(
     principal = policy.principals.get(name)
     if principal is None or principal.kind != "person":
         return f"{name} is no person in this policy; programs and agents never approve"
+    # A rejection is the safe side: the gateway's word is enough for it.
+    if approval.by and approval.verdict == "approve":
+        problem = delegated.approval_problem(policy, approval.by, name, "critical")
+        if problem:
+            return problem
     person = principal.person or name
     chain = (asked.intent.actor, *asked.intent.on_behalf_of)
     requesters = {_person(policy, each) for each in chain}

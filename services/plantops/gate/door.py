@@ -16,7 +16,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from operator import gt
 from typing import TypeAlias
 
 import msgspec
@@ -38,10 +37,10 @@ from plantops.flow.signing import Signer
 from plantops.gate.crowd import Crowd
 from plantops.gate.line import Line, Overrun
 from plantops.gate.needed import tags_needed
+from plantops.gate.sizes import check_size
 from plantops.gate.state import Asked, GateState
 from plantops.ledger import dsse
 from plantops.model.load import Plant
-from plantops.policy.arguments import is_writable_down
 from plantops.policy.judge import rule_for
 from plantops.policy.keyring import Keyring
 from plantops.runtime.errors import BrokerError, Conflict, Fenced, Refused, TrustError
@@ -49,13 +48,6 @@ from plantops.runtime.errors import BrokerError, Conflict, Fenced, Refused, Trus
 MAX_BYTES = 64 * 1024
 # A permit holds the words of up to eight approvers beside the intent (`soundness.MAX_APPROVALS`).
 MAX_APPROVAL_BYTES = 6 * 1024
-MAX_ARGUMENTS = 64
-MAX_CHAIN = 8
-MAX_DERIVED = 64
-MAX_NAME = 256
-MAX_TEXT = 4096
-# An outcome repeats a text six times (permit, write, before, read back, undo, decision) within 256 KiB.
-MAX_TEXTS = 24 * 1024
 MAX_TAKEN = 10_000
 UNSIGNED_LIFE = timedelta(minutes=15)
 # What bytes of a stranger can make a decoder raise.
@@ -179,7 +171,7 @@ class Door:
                 f"the intent says {'.'.join(stated)}, its subject {'.'.join(subject)}, here is {self.site}",
                 reason="subject_differs",
             )
-        _check_size(intent)
+        check_size(intent)
         words = message.data if signer else f"{message.subject}\0{evidence}".encode()
         digest = Digest(hashlib.sha256(words).hexdigest())
         command = command_id(intent.actor, intent.key)
@@ -356,39 +348,6 @@ def _once(pairs: list[tuple[str, object]]) -> None:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise Refused(f"{twice!r} stands there twice: say it once", reason="malformed")
-
-
-def _check_size(intent: Intent) -> None:
-    """Each argument and each name becomes a finding of the decision, and that has to fit into one event."""
-    bounds = (MAX_ARGUMENTS, MAX_CHAIN, MAX_DERIVED)
-    if any(map(gt, map(len, (intent.arguments, intent.on_behalf_of, intent.derived_from)), bounds)):
-        raise Refused(
-            f"at most {bounds} arguments, names in the chain and names of what it rests on are taken",
-            reason="too_large",
-        )
-    texts = (
-        *intent.arguments,
-        *intent.on_behalf_of,
-        *intent.derived_from,
-        intent.key,
-        intent.nonce,
-        intent.confirms,
-        intent.model,
-        intent.simulation,
-    )
-    values = [value for value in intent.arguments.values() if isinstance(value, str)]
-    if sum(len(text.encode()) for text in (*values, *intent.arguments)) > MAX_TEXTS:
-        raise Refused(
-            f"arguments of at most {MAX_TEXTS} bytes of text are taken together", reason="too_large"
-        )
-    if any(len(text) > MAX_NAME for text in texts) or any(len(value) > MAX_TEXT for value in values):
-        raise Refused(
-            f"names of at most {MAX_NAME} and texts of at most {MAX_TEXT} characters are taken",
-            reason="too_large",
-        )
-    for name, value in intent.arguments.items():
-        if not is_writable_down(value):
-            raise Refused(f"{name} is no finite number of at most 64 bit", reason="malformed")
 
 
 def _repeated(command: CommandId, known: Asked, digest: Digest) -> bytes:

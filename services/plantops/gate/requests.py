@@ -20,7 +20,6 @@ from plantops.gate.state import Asked, GateState, Simulated, View, signed_text
 from plantops.gate.sweeping import sweep
 from plantops.gate.unchanged import moved
 from plantops.policy.acts import is_act
-from plantops.policy.judge import rule_for
 
 
 def decide(site: Site, state: GateState, event: CommandRequested, now: datetime) -> Sequence[Output]:
@@ -53,15 +52,9 @@ def _operate(site: Site, state: GateState, event: CommandRequested, asked: Asked
         return [site.deny(event.command, first_reason(decision), decision)]
     if event.intent.confirms:
         return _confirm(site, state, event, asked, decision)
-    if decision.risk in ("high", "critical") or _is_simulated_first(state, decision):
+    if decision.risk == "critical" or simulations.is_confirmed_first(state, asked, decision):
         return _simulate(site, state, event.command, asked, decision, permissives_count=True)
     return permit(site, state, event.command, asked, decision)
-
-
-def _is_simulated_first(state: GateState, decision: Decision) -> bool:
-    """Whether the policy wants a simulation and its confirmation for this one, whatever its risk."""
-    verified = state.verified
-    return verified is not None and rule_for(verified.policy, decision.asset, decision.operation).simulate
 
 
 def permit(

@@ -23,6 +23,7 @@ from plantops.flow.processor import Output
 from plantops.gate.site import Site, first_reason
 from plantops.gate.state import Asked, Course, GateState, Rehearsal, View, executor_of
 from plantops.gate.undoing import is_undo
+from plantops.policy import delegated
 from plantops.policy.document import OperationRule
 from plantops.policy.judge import decision_digest, rule_for
 from plantops.policy.projection import project
@@ -158,7 +159,7 @@ def _conclude(site: Site, state: GateState, command: CommandId, asked: Asked, bo
     if not decision.allowed:
         return [site.deny(command, f"simulation: {first_reason(decision)}", decision)]
     rule = rule_for(state.verified.policy, decision.asset, decision.operation)
-    next_step = _next(asked, decision, rule)
+    next_step = _next(state, asked, decision)
     seconds = rule.approval_seconds if next_step == "approve" else rule.confirm_seconds
     simulated = CommandSimulated(
         site=site.site,
@@ -178,10 +179,21 @@ def _conclude(site: Site, state: GateState, command: CommandId, asked: Asked, bo
     return outputs
 
 
-def _next(asked: Asked, decision: Decision, rule: OperationRule) -> Literal["confirm", "approve", "nothing"]:
+def _next(state: GateState, asked: Asked, decision: Decision) -> Literal["confirm", "approve", "nothing"]:
     if decision.risk == "critical":
         return "approve" if asked.intent.mode == "execute" else "nothing"
-    return "confirm" if decision.risk == "high" or rule.simulate else "nothing"
+    return "confirm" if is_confirmed_first(state, asked, decision) else "nothing"
+
+
+def is_confirmed_first(state: GateState, asked: Asked, decision: Decision) -> bool:
+    """Whether it waits for a person's confirmation of its simulation (`policy.delegated`)."""
+    if state.verified is None:
+        return False
+    policy, intent = state.verified.policy, asked.intent
+    rule = rule_for(policy, decision.asset, decision.operation)
+    return delegated.is_confirmed_first(
+        policy, rule, decision.risk, actor=intent.actor, derived_from=intent.derived_from
+    )
 
 
 def result_digest(simulated: CommandSimulated, encoded: tuple[tuple[str, ...], ...]) -> Digest:

@@ -54,6 +54,7 @@ def intent(
         expires_at=NOW + timedelta(minutes=20),
         model=PLANT.digest,
         reason="example",
+        derived_from=("tag:plc1.speed@TAGS:41",) if on_behalf_of else (),
     )
 
 

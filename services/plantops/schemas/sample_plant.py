@@ -46,7 +46,16 @@ ORIGIN: Final = f"plantops/{SITE}/00112233445566778899aabbccddeeff"
 """The name of the sample audit log; its notary signs as `plantops/demo`."""
 
 _PEOPLE: Final = ("root", "alice", "bob", "agent")
-_PROCESSES: Final = ("gate", "timer", "notary", "witness", "twin", "policy-office", "adapter-plc1")
+_PROCESSES: Final = (
+    "gate",
+    "timer",
+    "notary",
+    "witness",
+    "agent-host",
+    "twin",
+    "policy-office",
+    "adapter-plc1",
+)
 SEEDS: Final = {name: f"plantops example {name}".encode().ljust(32, b".") for name in (*_PEOPLE, *_PROCESSES)}
 KEYS: Final = {name: SigningKey.from_seed(seed) for name, seed in SEEDS.items()}
 
@@ -150,6 +159,7 @@ POLICY: Final = Policy(
         "timer": _process("timer", "timer"),
         "notary": _process("notary", "notary"),
         "witness": _process("witness", "witness"),
+        "agent-host": _process("agent-host", "agent"),
         "adapter-plc1": _process("adapter-plc1", "executor"),
     },
     roles={"operator": Role(operations=(f"{PUMP}.*",)), "supervisor": Role()},

@@ -32,6 +32,7 @@ from plantops.ledger.tree import leaf_hash
 from plantops.policy.audit_keys import witness_name
 from plantops.policy.document import policy_digest
 from plantops.policy.judge import decision_digest
+from plantops.schemas.sample_conversation import conversation
 from plantops.schemas.sample_decisions import CASES, INTENT_DIGEST, SPEED, observed
 from plantops.schemas.sample_governance import (
     BYPASS,
@@ -129,6 +130,7 @@ _APPROVAL: Final = parts.Approval(
     expires_at=_LATER,
     nonce="8899aabbccddeeff00112233",
     reason="checked at the drive",
+    by=PrincipalName("gateway"),
 )
 
 
@@ -375,6 +377,8 @@ def _from_the_machinery() -> Iterator[Said]:
         note=note,
     )
     yield Said(disputed, "witness", subjects.dispute(SITE, "witness"))
+    for event, subject in conversation():
+        yield Said(event, "agent-host", subject)
     buried = o.MessageBuried(
         process="twin",
         stream="TAGS",

@@ -7,6 +7,16 @@ from typing import Final
 
 import msgspec
 
+from plantops.events.chatting import (
+    ChatAsked,
+    ChatTaken,
+    ConversationsAsked,
+    ConversationTold,
+    ResetAsked,
+    ResetDone,
+    TurnAskedFor,
+    TurnTold,
+)
 from plantops.events.command_parts import Approval, Intent, Observation
 from plantops.events.queries import (
     ApprovalsListed,
@@ -28,6 +38,7 @@ from plantops.events.queries import (
     TagsTold,
     TwinListed,
 )
+from plantops.events.tooling import CatalogueAsked, CatalogueTold, ToolAsked, ToolTold
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +82,12 @@ SERVICES: Final = (
     Service("twin.<site>.sightings", SightingsAsked, SightingsTold, "Where tags stand in the log."),
     Service("read.<site>.<source>", DeviceReadAsked, Observation, "Read tags from the device, now."),
     Service("browse.<site>.<source>", BrowseAsked, BrowseTold, "What the device offers."),
+    Service("tool.<site>.<client>.list", CatalogueAsked, CatalogueTold, "Tools and operations."),
+    Service("tool.<site>.<client>.search", CatalogueAsked, CatalogueTold, "Those that fit a question best."),
+    Service("tool.<site>.<client>.call", ToolAsked, ToolTold, "Use a tool that reads."),
+    Service("chat.<site>.<client>.ask", ChatAsked, ChatTaken, "One turn of a conversation with the agent."),
+    Service("chat.<site>.<client>.watch", TurnAskedFor, TurnTold, "What a turn has come to, once it is new."),
+    Service("chat.<site>.<client>.list", ConversationsAsked, ConversationTold, "A conversation's turns."),
+    Service("chat.<site>.<client>.reset", ResetAsked, ResetDone, "Begin anew; nothing is deleted."),
     Service("head.<site>.<writer>", None, HeadTold, "A writer's last audit record; for processes only."),
 )

@@ -40,7 +40,10 @@ class Intent(Record, frozen=True):
 
     `key` makes it idempotent: identity is the hash of actor and key. `confirms` is the command whose
     simulation this intent confirms, `simulation` the digest of the result that was seen (`CommandSimulated`).
-    Times are UTC. Missing fields are filled by the door for unsigned ones only; a signed intent states all.
+    `derived_from` is what it rests on beside the words of the person who asked, as `channel:name`, with
+    `@STREAM:sequence` where that stands in the log: an agent that has read names it here.
+    Times are UTC. Missing fields are filled by the door for unsigned ones only; a signed intent states all
+    but `derived_from`.
     """
 
     site: SiteName = SiteName("")
@@ -58,10 +61,15 @@ class Intent(Record, frozen=True):
     confirms: CommandId = CommandId("")
     simulation: Digest = Digest("")
     reason: str = ""
+    derived_from: tuple[str, ...] = ()
 
 
 class Approval(Record, frozen=True):
-    """A person's word on one command: bound to the intent's bytes, the decision he saw, and an expiry."""
+    """A person's word on one command: bound to the intent's bytes, the decision he saw, and an expiry.
+
+    `by` is the gateway that signed it in his name ("": he signed it himself); the policy says what that is
+    good for (`Policy.delegated`).
+    """
 
     site: SiteName
     command: CommandId
@@ -73,6 +81,7 @@ class Approval(Record, frozen=True):
     expires_at: datetime
     nonce: str
     reason: str = ""
+    by: PrincipalName = PrincipalName("")
 
 
 class ObservedInput(Record, frozen=True):

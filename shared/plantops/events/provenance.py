@@ -9,8 +9,9 @@ from plantops.events.base import Record
 Channel: TypeAlias = Literal[
     "question", "tag", "source", "device", "alarm", "finding", "asset", "command", "history", "audit", "mcp"
 ]
-"""`question`: the words of who asks. `tag`: value, name or description of a tag. `source`: what a source says
-of itself. `device`: read directly. `asset`: texts of the model or of an AAS. `mcp`: another server's result."""
+"""`question`: the words of who asks. `tag`: value, name or description of a tag. `source`: what a source
+says of itself. `device`: read directly. `asset`: texts of the model or of an AAS. `mcp`: another server's
+result."""
 
 TRUSTED: tuple[Channel, ...] = ("question",)
 

@@ -48,10 +48,15 @@ class ProcessSpec:
 @dataclass(frozen=True, slots=True)
 class ClientSpec:
     """A person, agent or program in CLIENTS: may request intents and approvals under its own name,
-    public services, and hear results."""
+    public services, and hear results.
+
+    `relays`: it may hand in signed intents and approvals of others. The doors take nothing unsigned on a name
+    that is not the login's.
+    """
 
     name: str
     public_key: str
+    relays: bool = False
 
 
 def consumer_name(process: str, reads: Reads) -> str:

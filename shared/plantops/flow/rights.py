@@ -70,9 +70,18 @@ def process_rights(spec: ProcessSpec, site: str) -> Rights:
 
 def client_rights(client: ClientSpec, site: str, processes: Sequence[ProcessSpec]) -> Rights:
     """The rights of a person, agent or outside program: own name at the doors, public services, results."""
-    doors = [own_door(door, client.name) for spec in processes for door in spec.door]
+    doors = [
+        door_outside(door) if client.relays and door in relayed_doors(site) else own_door(door, client.name)
+        for spec in processes
+        for door in spec.door
+    ]
     services = [service for spec in processes for service in spec.public]
     return Rights(unique([*doors, *services]), (f"{inbox_prefix(client.name)}.>", f"cmd.{site}.>"))
+
+
+def relayed_doors(site: str) -> tuple[str, ...]:
+    """Behind them words count by the signature of whoever they are from, not by who hands them in."""
+    return tuple(f"{DOOR_PREFIX}{area}.{site}.>" for area in ("intent", "approval"))
 
 
 def audit_subject(name: str, site: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from plantops.events.command_parts import Approval
+from plantops.events.command_parts import Approval, Risk
+from plantops.policy.delegated import approval_problem as delegated_problem
 from plantops.policy.document import OperationRule, Policy
 from plantops.policy.keyring import Keyring
 
@@ -22,7 +23,13 @@ class Asked:
 
 
 def approvals_problem(
-    asked: Asked, approvals: Sequence[str], keyring: Keyring, rule: OperationRule, late: datetime
+    asked: Asked,
+    approvals: Sequence[str],
+    keyring: Keyring,
+    rule: OperationRule,
+    late: datetime,
+    *,
+    risk: Risk,
 ) -> str:
     """Why these exact approvals are not enough by `rule`, or ran out before `late`; empty when they are.
 
@@ -34,9 +41,12 @@ def approvals_problem(
     approved: set[str] = set()
     decisions: set[str] = set()
     for text in approvals:
-        approval, name = keyring.open_approval(text.encode())
+        approval, signer = keyring.open_approval(text.encode())
+        name = approval.person
         if problem := _approval_problem(asked, approval, late):
             return f"the approval of {name} {problem}"
+        if approval.by and (problem := delegated_problem(policy, signer, name, risk)):
+            return problem
         if not roles.intersection(policy.principals[name].roles):
             return f"{name} has none of the roles that may approve"
         person = _person(policy, name)

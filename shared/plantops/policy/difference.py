@@ -16,7 +16,7 @@ from plantops.policy.vectors import assumed, run_vectors
 Kind: TypeAlias = Literal["added", "removed", "changed"]
 _FRAME: Final = (
     "id", "audience", "revision", "previous", "not_before", "expires", "model", "moc",
-    "max_age_seconds", "clock_skew_seconds", "unsigned_risk",
+    "max_age_seconds", "clock_skew_seconds", "delegated", "unsigned_risk",
 )  # fmt: skip
 _NAMED: Final = ("principals", "roles", "operations", "bypass_classes")
 _LISTED: Final = (("permissives", "id"), ("limits", "id"), ("vectors", "id"), ("revoked", "key"))

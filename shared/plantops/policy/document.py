@@ -193,6 +193,17 @@ class Revoked(Part, frozen=True):
     reason: str = ""
 
 
+class Delegated(Part, frozen=True):
+    """What a program with the role `gateway` may say in the name of a person whom it knows by his login.
+
+    `confirm_risk` is the highest risk of which it may confirm a simulation for him, `approve_risk` the
+    highest of which its approval counts as his. Empty: nothing, he signs himself.
+    """
+
+    confirm_risk: Risk | Literal[""] = ""
+    approve_risk: Risk | Literal[""] = ""
+
+
 class Policy(Part, frozen=True):
     """One revision. Denied is what nothing here allows.
 
@@ -219,6 +230,7 @@ class Policy(Part, frozen=True):
     bypass_classes: dict[str, BypassClass] = {}
     vectors: tuple[Vector, ...] = ()
     revoked: tuple[Revoked, ...] = ()
+    delegated: Delegated = Delegated()
     max_age_seconds: float = 5.0
     clock_skew_seconds: float = 30.0
     intent_seconds: float = 86_400.0

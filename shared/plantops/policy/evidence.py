@@ -16,6 +16,7 @@ from plantops.events.command_parts import RISKS, Intent, Permit, Risk, command_i
 from plantops.model.load import Plant
 from plantops.policy.acts import UNDO
 from plantops.policy.approved import Asked, approvals_problem
+from plantops.policy.delegated import confirmation_problem, is_confirmed_first
 from plantops.policy.document import OperationRule, Policy
 from plantops.policy.grants import grants_problem
 from plantops.policy.keyring import Keyring
@@ -55,7 +56,7 @@ def evidence_problem(permit: Permit, keyring: Keyring, plant: Plant, now: dateti
         if problem or risk != "critical":
             return problem
         asked = Asked(permit.site, permit.command, permit.intent, (permit.actor, *permit.on_behalf_of))
-        return approvals_problem(asked, permit.approvals, keyring, rule, late)
+        return approvals_problem(asked, permit.approvals, keyring, rule, late, risk=risk)
     except TrustError as error:
         return f"what stands behind the permit is not believed: {error}"
 
@@ -88,11 +89,10 @@ def _time_problem(intent: Intent, late: datetime, policy: Policy) -> str:
 def _confirmation_problem(
     keyring: Keyring, intent: Intent, signer: str, rule: OperationRule, risk: Risk
 ) -> str:
-    """High risk, and what the rule wants simulated, is executed by who confirms a simulation only."""
-    if risk == "critical" or not (risk == "high" or rule.simulate):
+    """What has to be confirmed is executed by who confirms a simulation only."""
+    policy, derived = keyring.policy, intent.derived_from
+    if risk == "critical" or not is_confirmed_first(policy, rule, risk, actor=signer, derived_from=derived):
         return ""
     if not intent.confirms or not intent.simulation:
         return f"risk {risk} is executed by confirming a simulation, which the signed intent does not"
-    if keyring.policy.principals[signer].kind != "person":
-        return f"{signer} is no person, and a simulation is confirmed by no agent or program"
-    return ""
+    return confirmation_problem(policy, signer, intent.on_behalf_of, risk)

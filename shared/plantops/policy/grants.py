@@ -42,7 +42,7 @@ def _problem(permit: Permit, bypass: Bypass, grant: Grant | None, keyring: Keyri
         digest = hashlib.sha256(grant.intent.encode()).hexdigest()
         asked = Asked(permit.site, bypass.bypass, digest, (intent.actor, *intent.on_behalf_of))
         rule = rule_for(keyring.policy, bypass.asset, BYPASS)
-        return approvals_problem(asked, grant.approvals, keyring, rule, bypass.since)
+        return approvals_problem(asked, grant.approvals, keyring, rule, bypass.since, risk=ACTS[BYPASS].risk)
     except TrustError as error:
         return f"what stands behind it is not believed: {error}"
 

@@ -13,6 +13,7 @@ from plantops.events.envelope import CONTENT_TYPE, JSON, MSGPACK, SIGNATURE, Mes
 from plantops.ledger import dsse
 from plantops.ledger.keys import VerifyKey
 from plantops.policy import rights
+from plantops.policy.delegated import is_gateway
 from plantops.policy.document import Policy, Principal
 from plantops.policy.speakers import SPEAKERS, fits
 from plantops.runtime.errors import (
@@ -137,18 +138,21 @@ class Keyring:
         return intent, signer
 
     def open_approval(self, data: bytes) -> tuple[Approval, PrincipalName]:
-        """A signed approval or rejection and the person who signed it.
+        """A signed approval or rejection and who signed it: its person, or the gateway that it names.
 
-        Raises: TrustError when it is not signed by that person alone, or by no person at all.
+        Raises: TrustError when it is not signed by that one alone, or is in the name of no person.
         """
         payload, signer = self._open(data, APPROVAL_TYPE)
         approval = _decoded(payload, Approval, "approval")
         missing = [name for name in _APPROVAL_TEXTS if not getattr(approval, name)]
         _check_stated("approval", missing, approval.issued_at, approval.expires_at)
-        if approval.person != signer:
-            _not_the_signer("approval", approval.person, signer)
-        if self._policy.principals[signer].kind != "person":
-            raise UntrustedKey(f"{signer!r} is no person: programs and agents never approve")
+        if (approval.by or approval.person) != signer:
+            _not_the_signer("approval", approval.by or approval.person, signer)
+        if approval.by and not is_gateway(self._policy, signer):
+            raise UntrustedKey(f"{signer!r} is no gateway and approves in nobody's name")
+        principal = self._policy.principals.get(approval.person)
+        if principal is None or principal.kind != "person":
+            raise UntrustedKey(f"{approval.person!r} is no person: programs and agents never approve")
         return approval, signer
 
     def _enter(self, name: PrincipalName, principal: Principal) -> None:

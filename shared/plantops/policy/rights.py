@@ -13,7 +13,7 @@ PROCESS_ROLES: Final = frozenset({"gate", "executor", "notary", "timer", "witnes
 """Roles that let a process say events (`policy.speakers`); they need not stand in the policy's `roles`."""
 
 GATEWAY_ROLE: Final = "gateway"
-"""The role of a program that tells who asks it over HTTP, and hands in signed words of others. Of kind agent."""
+"""The role of a program of kind agent that tells who asks it over HTTP, and hands in others' signed words."""
 
 
 def patterns_for(asset: str, operation: str) -> frozenset[str]:

@@ -36,6 +36,7 @@ from plantops.policy.circumstantial import (
     limit_findings,
 )
 from plantops.policy.conditions import Sight, equals, evaluate, read, shown
+from plantops.policy.delegated import confirmation_problem
 from plantops.policy.document import OperationRule, Policy
 from plantops.policy.needs import applying, effective_risk, inputs_needed, operation_of, rule_for
 from plantops.policy.verified import Verified, status
@@ -209,11 +210,10 @@ class Case:
         return _finding("role", "true", f"{' and '.join(chain)} may ask {target}")
 
     def _confirmation(self, policy: Policy) -> Finding:
-        principal = policy.principals.get(self.request.actor)
-        if principal is None or principal.kind != "person":
-            text = f"{self.request.actor} may not confirm: a simulation is confirmed by no agent or program"
-            return _finding("confirmation", "false", text)
-        return _finding("confirmation", "true", f"{self.request.actor} may confirm")
+        actor, chain = self.request.actor, self.request.on_behalf_of
+        if problem := confirmation_problem(policy, actor, chain, self.risk):
+            return _finding("confirmation", "false", problem)
+        return _finding("confirmation", "true", f"{' for '.join((actor, *chain))} may confirm")
 
     def _operation(self) -> Finding:
         target = f"{self.request.asset}.{self.request.operation}"
