@@ -226,6 +226,7 @@ class Desk:
             expires_at=now + APPROVAL_LIFE,
             nonce=secrets.token_hex(12),
             reason=reason,
+            by=self.name,
         )
 
     async def send_approval(self, approval: Approval) -> ApprovalTaken:
