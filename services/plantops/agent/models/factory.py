@@ -20,8 +20,8 @@ Secrets: TypeAlias = Callable[[str], Secret]
 def language_model(
     settings: ModelSettings,
     secrets: Secrets,
-    *,
     folder: Path = Path(),
+    *,
     around: Surroundings | None = None,
 ) -> LanguageModel:
     """Who answers, guarded. It opens no connection; a relative folder of recordings counts from `folder`.

@@ -117,8 +117,6 @@ class GuardedModel:
         try:
             async with asyncio.timeout(seconds):
                 reply = await self._first.complete(request, speaker)
-            permission.settle("well")
-            return reply
         except TimeoutError as error:
             permission.settle("badly")
             raise TryLater(f"no reply within {seconds:.3g} s") from error
@@ -129,6 +127,9 @@ class GuardedModel:
         except TryFailed:
             permission.settle("badly")
             raise
+        else:
+            permission.settle("well")
+            return reply
         finally:
             # Cancelled, or a defect: a probe that never ends would keep the breaker half open for ever.
             permission.settle("away")

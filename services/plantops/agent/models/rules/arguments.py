@@ -71,7 +71,11 @@ def value_of(argument: Argument, figure: Figure, title: str) -> tuple[Scalar | N
     if any(reading is None for reading in readings) or _is_kelvin_or_thousand(argument, figure):
         return None, _wrong_unit(argument, figure, title)
     known = tuple(reading for reading in readings if reading is not None)
-    meant = Figure(figure.written, known, figure.unit).settled(lambda value: _fits(argument, value))
+    # Nobody writes a whole number with three decimals: of two readings the larger is the whole one.
+    broken = min(known, key=abs) if argument.kind == "integer" and len(known) > 1 else None
+    meant = Figure(figure.written, known, figure.unit).settled(
+        lambda value: value != broken and _fits(argument, value)
+    )
     if meant is None and len(known) > 1 and any(_fits(argument, value) for value in known):
         choices = " or ".join(plain(value) for value in known)
         return None, f"{figure.written!r} can mean {choices}. Which one is meant for {title}?"

@@ -48,7 +48,7 @@ class Figure:
 def readings_of(text: str) -> tuple[Fraction, ...]:
     """What figures (without unit) can mean, the customary English meaning first; () for no number."""
     sign = -1 if text.startswith("-") else 1
-    match = _EXPONENT.fullmatch(text.lstrip("+-"))
+    match = _EXPONENT.fullmatch(text[1:] if text[:1] in ("+", "-") else text)
     if match is None or sum(letter.isdigit() for letter in text) > _MOST_DIGITS:
         return ()
     power = int(match["power"] or 0)

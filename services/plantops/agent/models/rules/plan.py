@@ -58,12 +58,18 @@ _CONTRADICTION: Final = (
 
 
 def plan_of(text: str, tools: Sequence[ToolListed], before: Sequence[str] = ()) -> Plan:
+    """The plan for one message by a catalogue; see `plan_with`."""
+    return plan_with(text, Matcher(operations_of(tools)), before)
+
+
+def plan_with(text: str, matcher: Matcher, before: Sequence[str] = ()) -> Plan:
     """The plan for one message. `before` are the person's earlier messages, the newest last: "it" may mean an
     asset that was named there, and nothing else is taken from them."""
-    matcher = Matcher(operations_of(tools))
     message = read_message(text)
-    drawn = _Drawn(assets=_mentioned_before(matcher, before))
     clauses = message.clauses
+    # Only who says "it" needs to know what was said before.
+    refers = any(matcher.assets.named(clause.tokens).is_pronoun for clause in clauses)
+    drawn = _Drawn(assets=_mentioned_before(matcher, before) if refers else None)
     for number, clause in enumerate(clauses):
         following = clauses[number + 1] if number + 1 < len(clauses) else None
         _draw(drawn, matcher, message, clause, following)

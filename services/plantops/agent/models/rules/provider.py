@@ -7,20 +7,18 @@ taken for what a person said.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
-from plantops.agent.models.rules.assets import Assets
 from plantops.agent.models.rules.catalogue import SIMULATE
 from plantops.agent.models.rules.command_words import outcome_told
 from plantops.agent.models.rules.commands import Proposal
-from plantops.agent.models.rules.help import help_told
-from plantops.agent.models.rules.plan import Plan, plan_of
+from plantops.agent.models.rules.known import Kept, Known
+from plantops.agent.models.rules.plan import Plan, plan_with
 from plantops.agent.models.rules.results import Read, Results
 from plantops.agent.models.rules.topics import Plain, Said, Topic, topic_of
 from plantops.agent.port import ModelReply, ModelRequest, OnText, PersonSaid
 from plantops.events.conversation import ToolCall
-from plantops.events.tooling import ToolListed
 
 NAME: Final = "rules"
 VERSION: Final = "rules-1"
@@ -33,9 +31,12 @@ class RulesModel:
     name = NAME
     most_tools = 0
 
+    def __init__(self) -> None:
+        self._kept = Kept()
+
     async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
         """One reply; pure but for `on_text`."""
-        reply = reply_to(request)
+        reply = reply_to(request, self._kept.of(request.facts.known or request.tools))
         if reply.text:
             on_text(reply.text)
         return reply
@@ -44,20 +45,13 @@ class RulesModel:
         """Nothing is open."""
 
 
-def reply_to(request: ModelRequest) -> ModelReply:
-    """What the rules say to a request."""
-    known = request.facts.known or request.tools
-    own = [part.text for part in request.parts if isinstance(part, PersonSaid) and part.turn < request.turn]
-    words = next(
-        (
-            part.text
-            for part in reversed(request.parts)
-            if isinstance(part, PersonSaid) and part.turn == request.turn
-        ),
-        "",
-    )
-    plan = plan_of(words, known, own)
-    turn = _Turn(request, plan, known)
+def reply_to(request: ModelRequest, known: Known | None = None) -> ModelReply:
+    """What the rules say to a request; `known` are its tools, read already."""
+    known = known or Known(request.facts.known or request.tools)
+    own = [part for part in request.parts if isinstance(part, PersonSaid)]
+    before = [part.text for part in own if part.turn < request.turn]
+    words = next((part.text for part in reversed(own) if part.turn == request.turn), "")
+    turn = _Turn(request, plan_with(words, known.matcher, before), known)
     calls = [] if request.is_last else [*turn.operations_due(), *turn.reads_due()]
     text = turn.lead() if calls else turn.answer()
     return ModelReply(
@@ -74,14 +68,12 @@ def reply_to(request: ModelRequest) -> ModelReply:
 class _Turn:
     """A plan, held against what was done of it in this turn already."""
 
-    def __init__(self, request: ModelRequest, plan: Plan, known: Sequence[ToolListed]) -> None:
+    def __init__(self, request: ModelRequest, plan: Plan, known: Known) -> None:
         self._request, self._plan = request, plan
         self._offered = {tool.name for tool in request.tools}
-        self._known = {tool.name: tool for tool in known}
+        self._catalogue, self._known = known, known.by_name
         self._results = Results(request)
-        self._help = help_told(known)
-        assets = Assets(tool.asset for tool in known)
-        asked = [topic_of(one.clause, assets, request.facts, self._help) for one in plan.asked]
+        asked = [topic_of(one.clause, request.facts, known) for one in plan.asked]
         self._topics: list[Topic] = [*asked, *(self._explain(one) for one in plan.explain)]
         self._done = [
             (call, gave)
@@ -131,7 +123,7 @@ class _Turn:
         if self._plan.is_nod and not self._plan.proposals:
             lines.append(self._nod())
         if self._plan.is_lost or not lines:
-            lines.append(f"I did not understand that, so I propose nothing.\n{self._help}")
+            lines.append(f"I did not understand that, so I propose nothing.\n{self._catalogue.help}")
         return "\n".join(line for line in lines if line)
 
     def _left_out(self) -> Iterator[str]:

@@ -45,6 +45,11 @@ _LONG: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
 # "its" and "whats" stay apart: only the latter is short for two words.
 _WHATS: Final = re.compile(r"\bit is\b(?=\s+(?:speed|level|temperature|state|status|value|position))")
 
+# Most sentences have nothing of the kind, and all the patterns take longer than the rest.
+_MAY_BE_SHORT: Final = re.compile(
+    r"'|\b(?:cannot|cant|wont|(?:do|does|did|is|are|was|were|should|could|would|has|have|had|must|need)nt"
+    r"|whats|hows|wheres|whos|its|thats|theres|heres|whens|whys|wanna|gonna)\b"
+)
 _FIGURE = (
     r"[+-]?(?:[0-9]+(?:[.,'_\u00a0][0-9]+)*|[.,][0-9]+)"
     r"(?:e[+-]?[0-9]+(?![a-z0-9]))?"
@@ -74,9 +79,10 @@ class Token:
 def tokens_of(text: str) -> tuple[Token, ...]:
     """The tokens in their order; contractions are written out."""
     plain = text.translate(_SAME).lower()
-    for short, long in _LONG:
-        plain = short.sub(long, plain)
-    plain = _WHATS.sub("its", plain)
+    if _MAY_BE_SHORT.search(plain):
+        for short, long in _LONG:
+            plain = short.sub(long, plain)
+        plain = _WHATS.sub("its", plain)
     return tuple(_token(match) for match in _TOKEN.finditer(plain))
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 from plantops.agent.models.rules.assets import Assets
 from plantops.agent.models.rules.clauses import Clause
 from plantops.agent.models.rules.command_words import command_told, decision_told
+from plantops.agent.models.rules.known import Known
 from plantops.agent.models.rules.results import Read, Results, plainly, rows
 from plantops.agent.models.rules.text import Token, words
 from plantops.agent.models.rules.values import Place, meant, mentioned, places_of, tags_of, told, value_told
@@ -158,7 +159,7 @@ class Tag:
 _MOST_NAMED: Final = 60
 
 
-def topic_of(clause: Clause, assets: Assets, facts: Facts, help_text: str) -> Topic:
+def topic_of(clause: Clause, facts: Facts, catalogue: Known) -> Topic:
     """What a clause asks about."""
     tokens = clause.tokens
     said = frozenset(token.text for token in tokens if token.kind == "word")
@@ -168,8 +169,8 @@ def topic_of(clause: Clause, assets: Assets, facts: Facts, help_text: str) -> To
     if {"can", "you"} <= said or (
         said & _HELP and (said & words("help what which available can abilities") or len(said) < 3)
     ):
-        return Said(help_text)
-    known = {tool.name: tool for tool in facts.known}
+        return Said(catalogue.help)
+    known, assets = catalogue.by_name, catalogue.matcher.assets
     if said & _HISTORY:
         return Said(_NO_HISTORY)
     for tool, about in _SUBJECTS:
