@@ -263,6 +263,21 @@ async def test_workers_share_an_effect_consumer(stage: Stage, bus: Bus) -> None:
     assert sorted(texts(found)) == [str(n) for n in range(10)]
 
 
+async def test_who_leaves_in_order_answers_what_was_asked_before(stage: Stage, bus: Bus) -> None:
+    async def echo(message: Message) -> bytes:
+        return message.data
+
+    serving = await (await stage.bus("server")).serve("echo.*", echo)
+    asked = [asyncio.create_task(bus.request("echo.a", b"%d" % n, timeout=5)) for n in range(200)]
+    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    await serving.drain()
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    # Nobody waits in vain: an answer, or at once the word that nobody serves any more.
+    assert {type(answer) for answer in answers} <= {Message, NobodyAnswers}
+    with pytest.raises(NobodyAnswers):
+        await bus.request("echo.a", b"late", timeout=5)
+
+
 async def test_a_service_answers(stage: Stage, bus: Bus) -> None:
     async def echo(message: Message) -> bytes:
         return message.subject.encode() + b" " + message.data

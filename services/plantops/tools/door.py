@@ -104,7 +104,8 @@ class Door:
             self._inside.discard(task)
 
     async def drain(self, seconds: float) -> None:
-        """Wait for who is inside, at most so long."""
+        """Wait for who is inside, at most so long; who was let in this moment counts."""
+        await asyncio.sleep(0)
         if self._inside:
             await asyncio.wait(set(self._inside), timeout=seconds)
 

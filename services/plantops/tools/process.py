@@ -53,7 +53,7 @@ async def run_tools(
         try:
             await asyncio.Event().wait()
         finally:
-            await serving.stop()
+            await serving.drain()
             await door.drain(_DRAIN_SECONDS)
             await _finish(context)
 

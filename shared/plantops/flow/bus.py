@@ -52,7 +52,12 @@ class Subscription(Protocol):
     """Something that ends when told so."""
 
     async def stop(self) -> None:
-        """Returns when no further callback will start."""
+        """Returns when no further callback will start. What was delivered and not heard yet is lost."""
+        ...
+
+    async def drain(self) -> None:
+        """As `stop`, but what the broker has given to this subscription is heard first: for who leaves in
+        order. Without a connection it stops at once."""
         ...
 
 

@@ -69,3 +69,9 @@ class JetStreamSubscription:
             await self._subscription.unsubscribe()
         except (nats.errors.BadSubscriptionError, nats.errors.ConnectionClosedError):
             return  # stopped already
+
+    async def drain(self) -> None:
+        try:
+            await self._subscription.drain()  # type: ignore[no-untyped-call]  # nats-py gives it no types
+        except (nats.errors.Error, TimeoutError):
+            await self.stop()

@@ -177,6 +177,14 @@ class MemorySubscription:
     def __init__(self, broker: MemoryBroker, ear: _Ear, task: asyncio.Task[None] | None) -> None:
         self._broker, self._ear, self._task = broker, ear, task
 
+    async def drain(self) -> None:
+        self._broker.detach(self._ear)
+        if self._task is not None:
+            heard = asyncio.ensure_future(self._ear.queue.join())
+            await asyncio.wait({heard, self._task}, return_when=asyncio.FIRST_COMPLETED)
+            heard.cancel()
+        await self.stop()
+
     async def stop(self) -> None:
         self._broker.detach(self._ear)
         if self._task is not None:
@@ -390,7 +398,11 @@ class MemoryBus:
 
 async def _listen(ear: _Ear) -> None:
     while True:
-        await ear.hear(await ear.queue.get())
+        message = await ear.queue.get()
+        try:
+            await ear.hear(message)
+        finally:
+            ear.queue.task_done()
 
 
 async def _answer(ear: _Ear, message: Message, answer: asyncio.Future[bytes]) -> None:
