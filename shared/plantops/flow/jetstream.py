@@ -16,13 +16,15 @@ import msgspec
 import structlog
 from nats.aio.msg import Msg
 
-from plantops.events.envelope import Message
+from plantops.events.envelope import TRACE, Message
 from plantops.flow import wire
 from plantops.flow.bus import MOST, Handler, Stored, StreamState
 from plantops.flow.connection import TRY_SECONDS, Connection, OnFatal
 from plantops.flow.jetstream_ahead import JetStreamAheadReader
 from plantops.flow.jetstream_reader import JetStreamReader, JetStreamSubscription
+from plantops.runtime import tracing
 from plantops.runtime.errors import BrokerUnavailable, Conflict
+from plantops.runtime.tracing import SPANS, carried
 
 log = structlog.get_logger()
 
@@ -226,7 +228,8 @@ class JetStreamBus:
     # Services
 
     async def request(self, subject: str, data: bytes, *, timeout: float) -> Message:
-        answer = await self._connection.ask(subject, data, timeout)
+        carrying = {TRACE: trace} if (trace := tracing.current()) else None
+        answer = await self._connection.ask(subject, data, timeout, carrying)
         headers = dict(answer.headers or {})
         if wire.SERVICE_ERROR in headers:
             raise BrokerUnavailable(f"the service on {subject!r} failed: {headers[wire.SERVICE_ERROR]}")
@@ -255,7 +258,8 @@ class JetStreamBus:
         answer: bytes | None = b""
         headers: dict[str, str] | None = {wire.SERVICE_ERROR: "internal error, see its log"}
         try:
-            answer, headers = await handler(request), None
+            with carried(request.header(TRACE)), SPANS.span(f"{_area(request.subject)} answered", "server"):
+                answer, headers = await handler(request), None
         finally:
             if message.reply and answer is not None:
                 await self._connection.send(message.reply, answer, headers)
@@ -271,3 +275,9 @@ class JetStreamBus:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._connection.close()
+
+
+def _area(subject: str) -> str:
+    """What kind of request it is, whoever asks for what: `door.intent`, `twin`."""
+    first, _, rest = subject.partition(".")
+    return f"{first}.{rest.partition('.')[0]}" if first == "door" else first

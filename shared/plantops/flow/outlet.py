@@ -11,13 +11,14 @@ import msgspec
 import structlog
 
 from plantops.events import Event
-from plantops.events.envelope import CORRELATION, EVENT_ID, POSITION, Message
+from plantops.events.envelope import CORRELATION, EVENT_ID, POSITION, TRACE, Message
 from plantops.flow.bus import Bus, Stored
 from plantops.flow.processor import Recorded
 from plantops.flow.signing import Signer
 from plantops.flow.snapshot import OWNER
 from plantops.flow.wire import MAX_BATCH
 from plantops.runtime.errors import BrokerUnavailable, Conflict, Fenced, IntegrityError
+from plantops.runtime.tracing import carried
 
 log = structlog.get_logger()
 
@@ -66,19 +67,23 @@ class Outlet:
 
     def _messages(self, batch: Sequence[Produced], positions: Mapping[str, int]) -> list[Message]:
         headers = {POSITION: msgspec.json.encode(positions).decode(), OWNER: self._token}
-        return [
-            self._signer.message(
-                event.subject,
-                _event(event),
-                id=event.id,
-                time=event.time_ns,
-                causation=part.cause.headers.get(EVENT_ID, f"{part.cause.stream}.{part.cause.sequence}"),
-                correlation=part.cause.headers.get(CORRELATION, ""),
-                headers=headers,
-            )
-            for part in batch
-            for event in part.events
-        ]
+        return [message for part in batch for message in self._messages_of(part, headers)]
+
+    def _messages_of(self, part: Produced, headers: Mapping[str, str]) -> list[Message]:
+        cause = part.cause
+        with carried(cause.headers.get(TRACE, "")):
+            return [
+                self._signer.message(
+                    event.subject,
+                    _event(event),
+                    id=event.id,
+                    time=event.time_ns,
+                    causation=cause.headers.get(EVENT_ID, f"{cause.stream}.{cause.sequence}"),
+                    correlation=cause.headers.get(CORRELATION, ""),
+                    headers=headers,
+                )
+                for event in part.events
+            ]
 
     async def _store_batch(self, messages: Sequence[Message]) -> None:
         is_told = False

@@ -20,6 +20,7 @@ from plantops.events.envelope import (
     MSGPACK,
     SIGNATURE,
     SPEC_VERSION,
+    TRACE,
     Message,
     data_schema,
     payload_type,
@@ -28,6 +29,7 @@ from plantops.events.frames import encode_frame
 from plantops.events.tags import TagFrame
 from plantops.ledger.dsse import detached
 from plantops.ledger.keys import SigningKey
+from plantops.runtime import tracing
 
 
 class Signer:
@@ -50,7 +52,7 @@ class Signer:
     ) -> Message:
         """`event` as a signed JSON message; `time` is aware, or nanoseconds since 1970 and kept exactly.
 
-        `headers` come on top and are not signed.
+        `headers` come on top and are not signed; nor is the trace of the work at hand (`runtime.tracing`).
         """
         data = encode(event)
         envelope = self._envelope(event, data, JSON)
@@ -59,6 +61,8 @@ class Signer:
             envelope[CAUSATION] = causation
         if correlation:
             envelope[CORRELATION] = correlation
+        if trace := tracing.current():
+            envelope[TRACE] = trace
         return Message(subject, data, envelope | dict(headers or {}))
 
     def frame_message(

@@ -12,8 +12,10 @@ from typing import Final, TypeAlias
 
 import structlog
 
+from plantops.events.envelope import TRACE
 from plantops.flow.bus import Reader, Stored
 from plantops.runtime.errors import BrokerUnavailable, PlantOpsError
+from plantops.runtime.tracing import carried
 
 log = structlog.get_logger()
 
@@ -70,7 +72,8 @@ async def _fetch(reader: Reader, limit: int) -> list[Stored]:
 async def _do(reader: Reader, effect: Effect, stored: Stored, heartbeat_seconds: float) -> None:
     beating = asyncio.create_task(_beat(reader, stored, heartbeat_seconds))
     try:
-        await effect(stored)
+        with carried(stored.headers.get(TRACE, "")):
+            await effect(stored)
         await reader.ack(stored)
     except PlantOpsError as error:
         if not error.retryable:

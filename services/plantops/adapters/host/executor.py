@@ -41,7 +41,7 @@ from plantops.events.commands import (
     SafePermitted,
     SimulationOrdered,
 )
-from plantops.events.envelope import Message
+from plantops.events.envelope import TRACE, Message
 from plantops.events.governance import ReconcileOrdered
 from plantops.events.subjects import SubjectInvalid
 from plantops.flow.bus import Bus, Reader, Stored
@@ -49,6 +49,7 @@ from plantops.flow.dead import DeadLetters
 from plantops.flow.signing import Signer
 from plantops.flow.trust import Trust
 from plantops.runtime.errors import BrokerUnavailable, DeviceError, IntegrityError, TrustError
+from plantops.runtime.tracing import SPANS, carried
 
 log = structlog.get_logger()
 
@@ -161,10 +162,11 @@ class Executor:
         self._running.add(permit.command)
         try:
             async with self._kept_alive(reader, stored):
-                if isinstance(order, SimulationOrdered):
-                    await self._dry_run(order, stored)
-                else:
-                    await self._carry_out(order, stored)
+                with carried(stored.headers.get(TRACE, "")), SPANS.span(f"{event_type(order)} carried out"):
+                    if isinstance(order, SimulationOrdered):
+                        await self._dry_run(order, stored)
+                    else:
+                        await self._carry_out(order, stored)
         finally:
             self._running.discard(permit.command)
         return True
