@@ -10,14 +10,19 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import msgspec
+
 from plantops.agent.specs import AGENT
 from plantops.archive.place import SERVED_FILE
 from plantops.archive.specs import ARCHIVE
 from plantops.deployment.broker import connect
+from plantops.deployment.runtime_file import read_running
 from plantops.deployment.secret_store import resolver
 from plantops.deployment.site import Site
+from plantops.events.base import PrincipalName
 from plantops.flow.context import Context
 from plantops.flow.jetstream import JetStreamBus
+from plantops.gateway.specs import GATEWAY
 from plantops.ledger.keys import SigningKey
 from plantops.runtime.errors import BrokerError
 from plantops.runtime.nkey import NKey
@@ -52,6 +57,28 @@ class Front:
         async with self._connected(AGENT) as client:
             model = language_model(settings.model, resolver(self.site), self.site.folder.root)
             await run_agent(context, client, key, settings, model)
+
+    async def gateway(self, context: Context, replica: int) -> None:
+        """The gateway: its only login is that of a client, and what it knows of the policy is the file."""
+        from plantops.gateway.desk import Desk  # noqa: PLC0415
+        from plantops.gateway.process import Place, Served, run_gateway  # noqa: PLC0415
+
+        folder, settings = self.site.folder, self.site.settings.gateway
+        running = read_running(folder)
+        if not settings.port and running is not None:
+            settings = msgspec.structs.replace(settings, port=running.gateway)
+        desk = Desk(
+            site=context.site,
+            name=PrincipalName(GATEWAY),
+            bus=context.bus,
+            key=context.signer.key,
+            in_force=context.in_force,
+            plant=context.plant,
+            settings=settings,
+            stopping=self.stopping,
+        )
+        place = Place(folder.root, folder.state(GATEWAY), replica)
+        await run_gateway(desk, place, Served(ready=context.ready))
 
     @asynccontextmanager
     async def _connected(self, name: str) -> AsyncIterator[JetStreamBus]:

@@ -40,7 +40,7 @@ def _with_parts(place: str, kind: type[msgspec.Struct]) -> Iterator[tuple[str, t
                 yield from _with_parts(f"{place}.{field.encode_name}", part)
 
 
-_SITE_FILE: Final = (
+_SITE_FILE: Final[tuple[tuple[str, type[msgspec.Struct]], ...]] = (
     ("", SiteSettings),
     ("[broker]", Broker),
     ("[simulation]", Simulation),

@@ -42,6 +42,7 @@ from plantops.flow.observing import Observer
 from plantops.flow.policies import first, follow, refresh
 from plantops.flow.signing import Signer
 from plantops.gate.process import run_gate
+from plantops.gateway.specs import GATEWAY
 from plantops.ledger.keys import SigningKey
 from plantops.policy.in_force import InForce
 from plantops.policy.roots import load_root, newer_root
@@ -116,12 +117,13 @@ class Runner:
         with held(self.site.folder.state(name, self.replica), name):
             context = await self._context(name)
             try:
-                await self._until_stopped(self._work(name, context), is_host=name.startswith("adapter-"))
+                await self._until_stopped(self._work(name, context), is_host=_winds_down(name))
             finally:
                 await context.bus.close()
 
     async def _until_stopped(self, work: Coroutine[Any, Any, None], *, is_host: bool) -> None:
-        """A host winds down by itself; everything else is cancelled and writes its last snapshot."""
+        """Who talks to devices or callers winds down by himself; the rest is cancelled and writes its last
+        snapshot."""
         task = asyncio.create_task(work)
         stop = asyncio.create_task(self.stopping.wait())
         try:
@@ -148,6 +150,7 @@ class Runner:
             ARCHIVE: lambda: self._archive(context),
             TOOLS: lambda: self._front().tools(context),
             AGENT_HOST: lambda: self._front().agent(context),
+            GATEWAY: lambda: self._with_policy_file(self._front().gateway(context, self.replica), context),
         }
         if name not in works:
             raise SettingsError(
@@ -168,8 +171,8 @@ class Runner:
         open_bus = partial(connect, site, name, NKey.load(identity.login), on_fatal=self._fatal)
         bus = await open_bus()
         self._buses[name] = bus
-        if name in (NOTARY, WITNESS):
-            # The audit account does not see the plant's streams: these read the envelope's file.
+        if name in (NOTARY, WITNESS, GATEWAY):
+            # Their accounts do not see the plant's streams: these read the envelope's file.
             in_force.root = standing_root(folder)
             envelope = read_envelope(folder)
             in_force.offer(envelope, moment_for(envelope, datetime.now(UTC)))
@@ -209,8 +212,9 @@ class Runner:
 
     async def _with_policy_file(self, work: Coroutine[Any, Any, None], context: Context) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(work)
-            group.create_task(_follow_file(self.site, context.in_force))
+            following = group.create_task(_follow_file(self.site, context.in_force))
+            await group.create_task(work)
+            following.cancel()
 
     def _fatal(self, error: BrokerError) -> None:
         log.error("broker.refuses", error=str(error))
@@ -257,8 +261,12 @@ class Runner:
                 raise result
 
 
+def _winds_down(name: str) -> bool:
+    return name == GATEWAY or name.startswith("adapter-")
+
+
 async def _follow_file(site: Site, in_force: InForce) -> None:
-    """The audit account does not see the plant's streams: notary and witness follow the envelope's file."""
+    """Audit and clients do not see the plant's streams: notary, witness and gateway follow the file."""
     told = ""
     while True:
         await asyncio.sleep(1.0)
