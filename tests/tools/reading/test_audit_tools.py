@@ -79,6 +79,14 @@ async def test_proofs_come_in_pages_that_lose_and_repeat_nothing(site: AuditSite
     ]
 
 
+async def test_what_only_looks_like_a_record_of_the_command_is_not_told(
+    site: AuditSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plantops.tools.reading.audit_index._mark", len)
+    await site.signed(30)
+    assert [one.index for one in await proofs_of(call_of(site), 3)] == records_of(3, 30)
+
+
 async def test_what_no_checkpoint_covers_yet_is_not_proved(site: AuditSite) -> None:
     await site.signed(10)
     site.write(10)
@@ -227,6 +235,13 @@ async def test_records_of_a_writer_about_a_command_with_their_bodies(site: Audit
         (16, {"number": 16}),
     ]
     assert page.next == ""
+
+
+async def test_records_of_one_writer_come_once_each_over_many_pages(site: AuditSite) -> None:
+    site.write(700)
+    pages = await all_pages(AUDIT_RECORDS, with_rows(call_of(site), 90), writer="press")
+    found = [one.index for page in pages for one in page.result.records]
+    assert found == [at for at in range(699, -1, -1) if at % 5 in (1, 4)]
 
 
 async def test_a_record_that_cannot_be_believed_is_shown_with_the_reason(site: AuditSite) -> None:
