@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
 import structlog
 from litestar import Litestar, Request, Response, get
 from litestar.config.app import AppConfig
@@ -23,6 +22,7 @@ from litestar.types import ControllerRouterHandler
 
 from plantops.gateway.caller import Caller
 from plantops.gateway.desk import Desk
+from plantops.gateway.openapi import rendered
 from plantops.gateway.problems import ErrorBody, HttpProblem, problem_of
 from plantops.runtime.errors import PlantOpsError
 
@@ -70,15 +70,16 @@ _SCHEMES: Final[dict[str, SecurityScheme | Reference]] = {
     "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
     "apiKey": SecurityScheme(type="apiKey", name="X-API-Key", security_scheme_in="header"),
     "mutualTLS": SecurityScheme(type="mutualTLS"),
+    "demoRoles": SecurityScheme(
+        type="apiKey", name="X-Roles", security_scheme_in="header", description="In a demo only."
+    ),
 }
 
 
 @get("/openapi.json", include_in_schema=False, sync_to_thread=False)
 def openapi_json(request: Request[Any, Any, Any]) -> Response[bytes]:
     """What this gateway answers, as OpenAPI 3.1, made from the routes themselves."""
-    return Response(
-        msgspec.json.encode(request.app.openapi_schema.to_schema()), media_type="application/json"
-    )
+    return Response(rendered(request.app), media_type="application/json")
 
 
 def caller_of(request: Request[Any, Any, Any]) -> Caller:

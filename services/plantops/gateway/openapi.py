@@ -14,6 +14,7 @@ from plantops.gateway.problems import ErrorBody
 
 Json: TypeAlias = dict[str, Any]
 
+_KEPT: Final = "openapi_document"
 _REFERENCE: Final = "#/components/schemas/{name}"
 _ERROR: Final[Json] = {"application/json": {"schema": {"$ref": _REFERENCE.format(name="ErrorBody")}}}
 # Which errors any operation may answer; what needs no caller leaves out the first two.
@@ -34,6 +35,14 @@ _ALWAYS: Final[Mapping[str, str]] = {
     "504": "No answer in time; whether it was done is not known.",
 }
 _METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
+
+
+def rendered(app: Litestar) -> bytes:
+    """The document's bytes, made once."""
+    found: bytes | None = app.state.get(_KEPT)
+    if found is None:
+        found = app.state[_KEPT] = msgspec.json.encode(document_of(app))
+    return found
 
 
 def document_of(app: Litestar) -> Json:

@@ -58,8 +58,15 @@ def routes(desk: Desk, live: Live | None = None, delegates: Delegates | None = N
         "live": Provide(lambda: shared, sync_to_thread=False, use_cache=True),
         "delegates": Provide(lambda: keys, sync_to_thread=False, use_cache=True),
     }
+    schemes = ["bearer", "apiKey", "mutualTLS", *(["demoRoles"] if desk.settings.demo.enabled else [])]
     return (
-        Router(path="/", route_handlers=proved, dependencies=provided, guards=[_has_caller]),
+        Router(
+            path="/",
+            route_handlers=proved,
+            dependencies=provided,
+            guards=[_has_caller],
+            security=[{each: []} for each in schemes],
+        ),
         Router(path="/", route_handlers=delegate.HANDLERS, dependencies=provided),
     )
 

@@ -34,7 +34,7 @@ AssetPath: TypeAlias = Annotated[
     str, PathParameter(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", max_length=64)
 ]
 Names: TypeAlias = Annotated[
-    str, QueryParameter(name="names", max_length=20_000, description="Exact names, with commas between them.")
+    str, QueryParameter(name="names", max_length=8000, description="Exact names, with commas between them.")
 ]
 Prefix: TypeAlias = Annotated[
     str, QueryParameter(name="prefix", max_length=256, description="How their names begin.")
