@@ -160,7 +160,7 @@ async def frame_of(
     settings: GatewaySettings | None = None,
     *,
     site: str = SITE,
-    shared: Path | None = None,
+    worker: int = 1,
     handlers: Callable[[Desk], Sequence[ControllerRouterHandler]] | None = None,
 ) -> AsyncIterator[Frame]:
     """A gateway on a free port, stopped at the end whatever happened."""
@@ -181,7 +181,7 @@ async def frame_of(
     frame = Frame(desk, folder, bus, broker)
     ready = asyncio.Event()
     frame.served.ready = ready.set
-    place = Place(folder, shared or folder / "shared")
+    place = Place(folder, folder / "shared", worker)
     frame.running = asyncio.create_task(run_gateway(desk, place, frame.served, handlers or frame.handlers))
     waiting = asyncio.create_task(ready.wait())
     try:
