@@ -73,7 +73,13 @@ ORDER BY observed_at, sequence, place
 )
 _SERVED: Final = "SELECT written_at, newest_at, as_of FROM served"
 _POSITION: Final = "SELECT sequence FROM position WHERE stream = 'TAGS'"
-_WINDOW: Final = "SELECT since FROM served_window WHERE table_name = $table"
+# Samples are cut by their frames, and then the window tells no time.
+_WINDOW: Final = """
+SELECT coalesce(
+    since, CASE WHEN rows < total AND table_name = 'sample' THEN (SELECT min(observed_at) FROM sample) END
+)
+FROM served_window WHERE table_name = $table
+"""
 _SERIES: Final = "SELECT source, unit FROM series WHERE tag = $tag ORDER BY source"
 
 
