@@ -170,7 +170,7 @@ def test_no_jumble_of_words_commands_against_a_not_or_an_if(text: str) -> None:
             assert alone.proposals == ()
     for proposal in plan.proposals:
         for argument in proposal.operation.arguments:
-            value = proposal.arguments[argument.name]
+            value = Fraction(str(proposal.arguments[argument.name]))
             assert argument.low is not None
             assert argument.high is not None
             assert argument.low <= value <= argument.high

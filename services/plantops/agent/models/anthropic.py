@@ -90,12 +90,14 @@ class AnthropicModel:
             async with stream:
                 async for event in cast("AsyncIterator[RawMessageStreamEvent]", stream):
                     gathered.take(event, on_text)
-        except APITimeoutError as error:
+        except (APITimeoutError, httpx2.TimeoutException) as error:
             raise TryLater("the model did not answer in time") from error
         except APIConnectionError as error:
             raise TryLater(f"no connection to the model: {error.message}") from error
         except APIStatusError as error:
             raise _failed(error) from error
+        except httpx2.TransportError as error:
+            raise TryLater(f"the connection to the model broke: {type(error).__name__}") from error
         except (APIError, AnthropicError, httpx2.HTTPError, ValueError) as error:
             raise TryLater(f"the model's answer cannot be used: {type(error).__name__}") from error
         return gathered.reply(self._settings)
