@@ -222,27 +222,30 @@ class Door:
         question, asker = self._read(message, TurnAskedFor)
         name = stored_name(asker.person, question.conversation)
         deadline = time.monotonic() + min(max(question.wait_seconds, 0.0), MAX_WAIT_SECONDS)
+        held = self.store.kept(name)
+        if held.state.turn(question.turn) is None:
+            held = await self.store.load(name)
         while True:
             with self.live.news(name) as news:
-                held = await self._held(name)
-                turn = self._turn(held, question.turn, question.conversation)
-                told = turn_told(question.conversation, held.state, turn, self.live.speech(name))
-                left = deadline - time.monotonic()
-                if told.revision > question.after or told.status != "open" or left <= 0:
+                told = self._told(held, question)
+                left = 0.0 if self.live.is_closed else deadline - time.monotonic()
+                if told.status != "open":
+                    return told  # it never changes
+                if told.revision > question.after or left <= 0:
                     return told
-                await asyncio.wait((news,), timeout=min(left, _LOOK_SECONDS))
+                heard, _waiting = await asyncio.wait((news,), timeout=min(left, _LOOK_SECONDS))
+            # What is stored and worked on here is heard of; of the rest the stream is asked now and then.
+            is_known = bool(heard) or self.live.speech(name) is not None
+            held = self.store.kept(name) if is_known else await self.store.load(name)
 
-    async def _held(self, name: str) -> Held:
-        """What this host stored or works on, it knows; of the rest the stream is asked."""
-        if self.live.speech(name) is not None:
-            return self.store.kept(name)
-        return await self.store.load(name)
-
-    def _turn(self, held: Held, number: int, conversation: str) -> Turn:
-        turn = held.state.turn(number)
+    def _told(self, held: Held, question: TurnAskedFor) -> TurnTold:
+        turn = held.state.turn(question.turn)
         if turn is None:
-            raise Refused(f"there is no turn {number} in {conversation!r} of yours", reason="unknown_turn")
-        return turn
+            raise Refused(
+                f"there is no turn {question.turn} in {question.conversation!r} of yours",
+                reason="unknown_turn",
+            )
+        return turn_told(question.conversation, held.state, turn, self.live.speech(held.name))
 
     async def _list(self, message: Message) -> ConversationTold:
         question, asker = self._read(message, ConversationsAsked)

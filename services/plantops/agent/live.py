@@ -32,6 +32,7 @@ class Speech:
 class Live:
     """Turns at work here, by the name of their conversation, and tasks that wait for news of one."""
 
+    is_closed: bool = False
     _speech: dict[str, Speech] = field(default_factory=dict)
     _waiting: dict[str, set[asyncio.Future[None]]] = field(default_factory=dict)
 
@@ -66,6 +67,12 @@ class Live:
         for waiting in self._waiting.pop(name, ()):
             if not waiting.done():
                 waiting.set_result(None)
+
+    def close(self) -> None:
+        """This host ends: whoever waits is told what there is, and asks another one."""
+        self.is_closed = True
+        for name in tuple(self._waiting):
+            self.tell(name)
 
     @contextmanager
     def news(self, name: str) -> Iterator[asyncio.Future[None]]:

@@ -38,7 +38,7 @@ def outcome_of(
             error="the gate does not say what came of it: look before it is asked again",
             command=command,
         )
-    verdict = _verdict(status)
+    verdict = _verdict(intent, status)
     return ToolOutcome(
         tool=tool,
         status=verdict,
@@ -71,11 +71,13 @@ def content_of(outcome: ToolOutcome) -> tuple[str, tuple[Provenance, ...]]:
     return encode_json(shown).decode(), provenance
 
 
-def _verdict(status: CommandStatus) -> OutcomeStatus:
+def _verdict(intent: Intent, status: CommandStatus) -> OutcomeStatus:
     if status.outcome in _BY_OUTCOME:
         return _BY_OUTCOME[status.outcome]
     if status.phase == "simulated":
-        return "simulated_only" if status.next == "nothing" else "pending_approval"
+        # Who only wanted to see may still confirm it; nothing waits for that.
+        is_enough = intent.mode == "simulate" or status.next == "nothing"
+        return "simulated_only" if is_enough else "pending_approval"
     return _BY_PHASE.get(status.phase, "unknown")
 
 

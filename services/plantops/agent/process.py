@@ -144,6 +144,7 @@ class AgentProcess:
             raise ended.exceptions[0] from None
         finally:
             await door.stop()
+            self._live.close()
             await self._commands.stop()
             await self._model.close()
 
