@@ -12,6 +12,7 @@ import pytest
 from plantops.flow.accounts import Plant, ServerOptions, configuration, login_rights
 from plantops.flow.declaration import ClientSpec, ProcessSpec, Writes
 from plantops.flow.processor import Reads
+from plantops.flow.rights import client_rights
 from plantops.runtime.errors import SettingsError
 from plantops.runtime.nkey import NKey
 
@@ -203,3 +204,12 @@ def test_two_processes_never_share_a_consumer_by_the_way_their_names_are_joined(
     keys = {"gate": KEYS["gate"], "gate-x": KEYS["twin"]}
     with pytest.raises(SettingsError, match="gate-x-y"):
         configuration(plant(one, other, keys=keys), OPTIONS)
+
+
+def test_a_gateway_may_hand_in_signed_words_of_others_and_asks_the_rest_in_its_own_name() -> None:
+    chat = ProcessSpec(name="desk", door=("door.chat.demo.>",))
+    gate = ProcessSpec(name="gate", door=("door.intent.demo.>", "door.approval.demo.>"))
+    relay = client_rights(ClientSpec("gateway", KEYS["alice"], relays=True), "demo", (chat, gate))
+    assert relay.publish == ("approval.demo.>", "chat.demo.gateway.>", "intent.demo.>")
+    plain = client_rights(ClientSpec("gateway", KEYS["alice"]), "demo", (chat, gate))
+    assert plain.publish == ("approval.demo.gateway.>", "chat.demo.gateway.>", "intent.demo.gateway.>")
