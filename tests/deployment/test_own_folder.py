@@ -62,6 +62,14 @@ def test_each_gate_that_up_starts_has_a_folder_of_its_own(tmp_path: Path) -> Non
     assert states == ["gate", "gate-2", "gate-3"]
 
 
+def test_a_gateway_with_workers_runs_as_often_and_alone() -> None:
+    first = {"front": ("gateway",), "core": ("twin",)}
+    assert list(replicated(first, 1, 3)) == ["front", "core", "front-2", "front-3"]
+    with pytest.raises(SettingsError, match="alone"):
+        replicated({"front": ("gateway", "archive")}, 1, 2)
+    assert list(replicated({"front": ("gateway", "archive")}, 1, 1)) == ["front"]
+
+
 def test_a_further_gate_begins_with_what_the_first_one_here_has_followed_and_then_keeps_its_own(
     tmp_path: Path,
 ) -> None:

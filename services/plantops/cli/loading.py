@@ -50,6 +50,7 @@ ENTRIES: Final = {
             "tags": ("tags", "List tags with value, quality and age, as the twin knows them."),
             "read": ("tags", "Read tags from their device now, past twin and history."),
             "commands": ("commands", "List commands, the newest first."),
+            "tool": ("tools", "List, search and call the tools that agents and HTTP use."),
             "query": (
                 "query",
                 "Ask the archive with SQL, or with a ready question: who commanded what, and why?",
@@ -83,6 +84,7 @@ ENTRIES: Final = {
                 "Witness a log from its exports, on a machine that nobody of the site can reach.",
             ),
             "replay": ("replay", "Make the archive again from the log, and print what each table holds."),
+            "gateway": ("gateway_keys", "API keys of machines that ask over HTTP."),
             "secret": ("secrets", "The encrypted store for device passwords."),
         },
     ),

@@ -55,7 +55,8 @@ def up(
         site = load_site(folder)
         if gates:
             site = dataclasses.replace(site, settings=msgspec.structs.replace(site.settings, gates=gates))
-        replicated(grouped(process_names(site), site.settings.groups), site.settings.gates)
+        groups = grouped(process_names(site), site.settings.groups)
+        replicated(groups, site.settings.gates, site.settings.gateway.workers)
         refuse_unready(site)
     with hold(site.folder):
         run_work(_up(site, voice))

@@ -29,6 +29,7 @@ from plantops.deployment.secret_store import secret_store
 from plantops.deployment.site import Site
 from plantops.flow.accounts import ServerOptions
 from plantops.flow.server import EmbeddedServer
+from plantops.gateway.specs import GATEWAY
 from plantops.runtime.errors import BrokerUnavailable, SettingsError
 from plantops.runtime.parent import end_with_parent
 
@@ -49,20 +50,31 @@ Tell = Callable[[str], None]
 MOST_GATES = 8
 
 
-def replicated(groups: Mapping[str, tuple[str, ...]], gates: int) -> dict[str, tuple[str, ...]]:
-    """The groups, that of the gate `gates` times: `gate`, `gate-2`, `gate-3` ...
+def replicated(
+    groups: Mapping[str, tuple[str, ...]], gates: int, workers: int = 1
+) -> dict[str, tuple[str, ...]]:
+    """The groups, that of the gate `gates` times: `gate`, `gate-2`, `gate-3` ..., and that of the gateway
+    `workers` times.
 
-    Raises: SettingsError when the number is none, or a group has such a name already.
+    Raises: SettingsError when the number is none, a group has such a name already, or something else runs
+    in the group of a gateway with several workers.
     """
     if not 1 <= gates <= MOST_GATES:
         raise SettingsError(f"gates is {gates}: 1 to {MOST_GATES} can run", setting="gates")
     result = dict(groups)
     for group, members in groups.items():
-        if "gate" in members:
-            for number in range(2, gates + 1):
-                if (name := f"{group}-{number}") in result:
-                    raise SettingsError(f"{name!r} is already a group: rename it", setting="groups")
-                result[name] = members
+        copies = gates if "gate" in members else 1
+        if workers > 1 and GATEWAY in members:
+            if members != (GATEWAY,):
+                raise SettingsError(
+                    f"the gateway has {workers} workers: let it stand alone in the group {group!r}",
+                    setting="groups",
+                )
+            copies = workers
+        for number in range(2, copies + 1):
+            if (name := f"{group}-{number}") in result:
+                raise SettingsError(f"{name!r} is already a group: rename it", setting="groups")
+            result[name] = members
     return result
 
 
@@ -189,7 +201,7 @@ class Supervisor:
     async def _keep(self) -> None:
         settings = self.site.settings
         first = grouped(process_names(self.site), settings.groups)
-        groups = replicated(first, settings.gates)
+        groups = replicated(first, settings.gates, settings.gateway.workers)
         keepers = [
             asyncio.create_task(self._guard(name, members, replica_of(name, first)))
             for name, members in groups.items()

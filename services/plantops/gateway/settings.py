@@ -145,4 +145,4 @@ class GatewaySettings(Part, frozen=True):
     traces: TraceSettings = TraceSettings()
     metrics: Literal["anybody", "callers"] = "anybody"
     ask_seconds: _Seconds = 5.0
-    stop_seconds: Annotated[float, Meta(gt=0, le=4.0)] = 2.5
+    stop_seconds: Annotated[float, Meta(gt=0, le=3.0)] = 2.5
