@@ -84,6 +84,7 @@ ENTRIES: Final = {
                 "Witness a log from its exports, on a machine that nobody of the site can reach.",
             ),
             "replay": ("replay", "Make the archive again from the log, and print what each table holds."),
+            "gateway": ("gateway_keys", "API keys of machines that ask over HTTP."),
             "secret": ("secrets", "The encrypted store for device passwords."),
         },
     ),
