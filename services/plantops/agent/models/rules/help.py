@@ -11,6 +11,8 @@ from plantops.events.tooling import ToolListed
 _MOST: Final = 20
 _READS: Final = (
     ("twin-get", "what is the <property> of <asset>? status"),
+    ("tag-history", "history of <property> over the last 2 hours"),
+    ("alarm-list", "show alarms"),
     ("source-health", "which sources are up?"),
     ("command-status", "why was it denied? what became of c12?"),
     ("approvals-list", "what waits for approval?"),

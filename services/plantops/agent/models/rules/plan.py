@@ -173,6 +173,9 @@ def _command(
             " Ask again when it is time."
         )
         return
+    if clause.tokens[0].text in _STATUS:
+        drawn.asked.append(Asked(clause))
+        return
     found = _meant(drawn, matcher, clause, inflected=clause.is_inflected, following=following)
     if found is None or (isinstance(found, Doubt) and found.is_foreign):
         _not_an_operation(drawn, clause)
@@ -186,7 +189,8 @@ def _command(
 
 def _not_an_operation(drawn: _Drawn, clause: Clause) -> None:
     """What begins like "get" is a question, though it is said like a command."""
-    if clause.tokens[0].text in _READING or any(token.text in _STATUS for token in clause.tokens):
+    reads = clause.tokens[0].text in _READING or any(token.text in _STATUS for token in clause.tokens)
+    if reads or clause.asks:
         drawn.asked.append(Asked(clause))
     else:
         drawn.foreign.append(said(clause.tokens))

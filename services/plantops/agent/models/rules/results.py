@@ -87,6 +87,10 @@ def rows(result: Any, name: str) -> list[Mapping[str, Any]]:
 def plainly(result: Any) -> str:
     """Any result in lines: for tools whose form is not known here."""
     lines: list[str] = []
+    if isinstance(result, dict):
+        lists = [value for value in result.values() if isinstance(value, list)]
+        if lists and not any(lists):
+            return "There are none."
     items = (
         result.items() if isinstance(result, dict) else enumerate(result) if isinstance(result, list) else ()
     )

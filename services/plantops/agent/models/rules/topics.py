@@ -15,6 +15,7 @@ from plantops.agent.models.rules.assets import Assets
 from plantops.agent.models.rules.clauses import Clause
 from plantops.agent.models.rules.command_words import command_told, decision_told
 from plantops.agent.models.rules.known import Known
+from plantops.agent.models.rules.past import PAST, age_of, history_told
 from plantops.agent.models.rules.results import Read, Results, plainly, rows
 from plantops.agent.models.rules.text import Token, words
 from plantops.agent.models.rules.values import Place, meant, mentioned, places_of, tags_of, told, value_told
@@ -30,10 +31,10 @@ _SUBJECTS: Final = (
 )
 _ALARMS: Final = words("alarm alarms")
 _FINDINGS: Final = words("finding findings diagnosis diagnostics anomaly anomalies")
-_HISTORY: Final = words(
-    "history trend past yesterday ago average mean since hour hours minutes week days were"
-)
 _NO_HISTORY: Final = "I can only tell what is now; what was before stands in the archive (plantops query)."
+_WHICH_TIME: Final = "I can tell how it went in a time that ends now: say, for example, the last 2 hours."
+_HISTORY: Final = "tag-history"
+_MOST_HISTORIES: Final = 4
 _HELP: Final = words("help commands operations abilities")
 _STATUS: Final = words("status state overview doing summary everything report plant site condition")
 
@@ -101,16 +102,16 @@ class Value:
     wants_all: bool
 
     def reads(self, results: Results) -> Sequence[Read]:
-        places = self._places(results)
+        places = self.places(results)
         if places is None or not places:
-            return (self._list,)
-        return (self._list, Read("twin-get", {"tags": list(tags_of(places))}))
+            return (self.listing,)
+        return (self.listing, Read("twin-get", {"tags": list(tags_of(places))}))
 
     def text(self, results: Results) -> str:
-        listed = results.of(self._list)
+        listed = results.of(self.listing)
         if listed is None or listed.problem:
-            return _unread(self._list, listed.problem if listed else "")
-        places = self._places(results) or ()
+            return _unread(self.listing, listed.problem if listed else "")
+        places = self.places(results) or ()
         if not places:
             every = places_of(listed.result)
             names = ", ".join(f"{place.asset}.{place.name}" for place in every[:_MOST_NAMED])
@@ -122,18 +123,49 @@ class Value:
         return told(answer.result, places[: len(tags_of(places))], self.said)
 
     @property
-    def _list(self) -> Read:
+    def listing(self) -> Read:
+        """What tells which properties there are."""
         only = next(iter(self.assets)) if self.assets is not None and len(self.assets) == 1 else ""
         return Read("twin-list", {"asset": only} if only else {})
 
-    def _places(self, results: Results) -> tuple[Place, ...] | None:
-        listed = results.of(self._list)
+    def places(self, results: Results) -> tuple[Place, ...] | None:
+        """The properties that are meant; None before it is known which there are."""
+        listed = results.of(self.listing)
         if listed is None or listed.problem:
             return None
         places = places_of(listed.result)
         assets = self.assets or mentioned(places, self.said)
         found = meant(places, self.said, assets)
         return found if found or not self.wants_all else places
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """How properties of assets went since `age`."""
+
+    value: Value
+    age: str
+
+    def reads(self, results: Results) -> Sequence[Read]:
+        return (self.value.listing, *(read for _, read in self._histories(results)))
+
+    def text(self, results: Results) -> str:
+        histories = self._histories(results)
+        if not histories:
+            return self.value.text(results)
+        lines = []
+        for place, read in histories:
+            answer = results.of(read)
+            if answer is None or answer.problem:
+                lines.append(_unread(read, answer.problem if answer else ""))
+            else:
+                more = " There is more than this page." if answer.is_cut else ""
+                lines.append(f"{history_told(f'{place.asset}.{place.name}', answer.result)}{more}")
+        return "\n".join(lines)
+
+    def _histories(self, results: Results) -> list[tuple[Place, Read]]:
+        places = (self.value.places(results) or ())[:_MOST_HISTORIES]
+        return [(place, Read(_HISTORY, {"tag": place.tag, "since": self.age})) for place in places]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +203,8 @@ def topic_of(clause: Clause, facts: Facts, catalogue: Known) -> Topic:
     ):
         return Said(catalogue.help)
     known, assets = catalogue.by_name, catalogue.matcher.assets
-    if said & _HISTORY:
-        return Said(_NO_HISTORY)
+    if said & PAST:
+        return _past(clause, catalogue)
     for tool, about in _SUBJECTS:
         if said & about and tool in known:
             return Plain(Read(tool, {}))
@@ -184,6 +216,16 @@ def topic_of(clause: Clause, facts: Facts, catalogue: Known) -> Topic:
     return Value(
         said, _assets(assets, tokens), bool(said & _STATUS) or said <= words("how is it get show the")
     )
+
+
+def _past(clause: Clause, catalogue: Known) -> Topic:
+    age = age_of(clause.tokens)
+    if _HISTORY not in catalogue.by_name:
+        return Said(_NO_HISTORY)
+    if not age:
+        return Said(_WHICH_TIME)
+    said = frozenset(token.text for token in clause.tokens if token.kind == "word") - PAST
+    return Past(Value(said, _assets(catalogue.matcher.assets, clause.tokens), wants_all=False), age)
 
 
 def _command(handle: str) -> Topic:

@@ -120,7 +120,7 @@ def told(result: Any, places: Sequence[Place], said: frozenset[str]) -> str:
 def value_told(one: Mapping[str, Any]) -> str:
     """A value with its unit, or why there is no good one."""
     value, unit = one.get("value"), str(one.get("unit") or "")
-    shown = f"{_plain(value)}{_unit(unit)}"
+    shown = f"{_plain(value)}{unit_told(unit)}"
     if meaning := one.get("meaning"):
         shown = f"{meaning} ({shown})"
     quality = one.get("quality")
@@ -149,5 +149,6 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _unit(unit: str) -> str:
+def unit_told(unit: str) -> str:
+    """A unit behind a value, with its space; "" for none."""
     return f" {_SHOWN_UNITS.get(unit, unit)}" if unit else ""
