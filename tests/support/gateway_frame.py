@@ -89,7 +89,7 @@ class Frame:
         assert self.running is not None
         await asyncio.wait_for(self.running, WAIT_SECONDS)
 
-    def handlers(self, _desk: Desk) -> Sequence[ControllerRouterHandler]:  # noqa: C901 - one small route each
+    def handlers(self, _desk: Desk, _place: Place) -> Sequence[ControllerRouterHandler]:  # noqa: C901 - one small route each
         """Routes that do what a test of the frame needs."""
 
         @get("/v1/me")
@@ -161,7 +161,7 @@ async def frame_of(
     *,
     site: str = SITE,
     worker: int = 1,
-    handlers: Callable[[Desk], Sequence[ControllerRouterHandler]] | None = None,
+    handlers: Callable[[Desk, Place], Sequence[ControllerRouterHandler]] | None = None,
 ) -> AsyncIterator[Frame]:
     """A gateway on a free port, stopped at the end whatever happened."""
     settings = settings or GatewaySettings(port=0, demo=DemoSettings(enabled=True))

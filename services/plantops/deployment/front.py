@@ -77,7 +77,7 @@ class Front:
             settings=settings,
             stopping=self.stopping,
         )
-        place = Place(folder.root, folder.state(GATEWAY), replica)
+        place = Place(folder.root, folder.state(GATEWAY), replica, resolver(self.site))
         await run_gateway(desk, place, Served(ready=context.ready))
 
     @asynccontextmanager

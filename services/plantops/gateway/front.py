@@ -34,7 +34,7 @@ HttpScope: TypeAlias = Any
 OPEN_PATHS: Final = frozenset(("/health", "/ready", "/openapi.json"))
 """What anybody may ask: it tells nothing of the plant."""
 
-PROVING_PREFIXES: Final = ("/operations/",)
+PROVING_PREFIXES: Final = ("/delegate/",)
 """What proves by itself who asks, for each request anew: operations that an AAS server delegates here."""
 
 STOP_PATHS: Final = frozenset(("/v1/commands",))

@@ -19,9 +19,17 @@ from plantops.gateway.identity.authenticator import Authenticator
 from plantops.gateway.limits import Limits
 from plantops.gateway.metrics import Metrics
 from plantops.gateway.server import Listener, addresses, listening_socket, tls_context
+from plantops.runtime.errors import SettingsError
+from plantops.runtime.http_signing import SigningKey as HmacKey
+from plantops.runtime.secrets import Secret
 from plantops.runtime.tracing import SPANS
 
 log = structlog.get_logger("plantops.gateway")
+
+
+def no_secrets(reference: str) -> Secret:
+    """Where there is no store. Raises: SettingsError."""
+    raise SettingsError(f"{reference!r} refers to a secret, and there is no store here", setting=reference)
 
 
 @dataclass(frozen=True)
@@ -30,11 +38,13 @@ class Place:
 
     `folder` is the site's: paths in the settings are relative to it. `shared` belongs to all workers of this
     machine (rate limits, metrics). `worker` counts from 1; no two at the same time have the same number.
+    `resolve` gives the secret that a setting refers to.
     """
 
     folder: Path
     shared: Path
     worker: int = 1
+    resolve: Callable[[str], Secret] = no_secrets
 
 
 @dataclass
@@ -46,18 +56,24 @@ class Served:
     ready: Callable[[], None] = field(default=lambda: None)
 
 
-def all_routes(desk: Desk) -> Sequence[ControllerRouterHandler]:
-    """Everything that the gateway offers, but for what tells of itself."""
-    from plantops.gateway.routes import routes  # noqa: PLC0415 - they need much that a test of the frame does not
+def all_routes(desk: Desk, place: Place) -> Sequence[ControllerRouterHandler]:
+    """Everything that the gateway offers, but for what tells of itself. Raises: SettingsError."""
+    # What tests the frame does not need them.
+    from plantops.gateway.routes import routes  # noqa: PLC0415
+    from plantops.gateway.routes.delegate import Delegates  # noqa: PLC0415
 
-    return routes(desk)
+    keys = {
+        name: (HmacKey(name, place.resolve(each.secret)), each.principal)
+        for name, each in desk.settings.delegates.items()
+    }
+    return routes(desk, delegates=Delegates.of(keys))
 
 
 async def run_gateway(
     desk: Desk,
     place: Place,
     served: Served | None = None,
-    handlers: Callable[[Desk], Sequence[ControllerRouterHandler]] = all_routes,
+    handlers: Callable[[Desk, Place], Sequence[ControllerRouterHandler]] = all_routes,
 ) -> None:
     """Serve until `desk.stopping` is set, or this is cancelled; then end within 4 seconds, in good order.
 
@@ -72,7 +88,7 @@ async def run_gateway(
     listening = listening_socket(settings)
     try:
         metrics = Metrics(place.shared / "metrics" if settings.workers > 1 else None, place.worker)
-        app = create_app(desk, (*health_routes(desk, metrics), *handlers(desk)))
+        app = create_app(desk, (*health_routes(desk, metrics), *handlers(desk, place)))
         front = Front(app, desk, authenticator, limits, metrics, open_prefixes=PROVING_PREFIXES)
         told.host, told.port = addresses([listening])
         await _serve(Listener(front, settings, tls), desk, listening, told)

@@ -98,6 +98,16 @@ class DemoSettings(Part, frozen=True):
     people: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEMO_PEOPLE))
 
 
+class DelegateSettings(Part, frozen=True):
+    """One who may let the gateway carry operations out (`POST /delegate/...`), and who that is by the policy.
+
+    `secret` refers to a secret of at least 32 characters, as `secret:basyx`; the table's name is the key id.
+    """
+
+    principal: str
+    secret: str
+
+
 class RateSettings(Part, frozen=True):
     """Token buckets: each of them fills at `per_minute` and holds `burst`; shared by all workers here."""
 
@@ -141,6 +151,7 @@ class GatewaySettings(Part, frozen=True):
     certificates: CertificateSettings = CertificateSettings()
     api_keys: ApiKeySettings = ApiKeySettings()
     demo: DemoSettings = DemoSettings()
+    delegates: dict[str, DelegateSettings] = {}
     limits: LimitSettings = LimitSettings()
     traces: TraceSettings = TraceSettings()
     metrics: Literal["anybody", "callers"] = "anybody"
