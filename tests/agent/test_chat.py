@@ -225,7 +225,7 @@ async def test_without_a_model_the_turn_fails_and_says_so(rig: AgentRig) -> None
 
 
 async def test_a_model_that_hangs_is_given_up(rig: AgentRig) -> None:
-    model = ScriptedModel(before=lambda _request, _on_text: asyncio.sleep(600))
+    model = ScriptedModel(before=lambda _request, _on_text: asyncio.Event().wait())
     settings = AgentSettings(turn=TurnSettings(model_seconds=0.2))
     async with rig.host(model, settings):
         told = await rig.chat("hello")
@@ -275,7 +275,7 @@ async def test_a_host_that_does_not_work_on_a_turn_tells_what_is_stored(rig: Age
 async def test_a_turn_that_nobody_answered_in_time_is_ended_and_nothing_commanded(rig: AgentRig) -> None:
     clock = [datetime.now(UTC)]
     model = ScriptedModel({"stop": [wants(STOP), says("done")]})
-    hangs = ScriptedModel(before=lambda _request, _on_text: asyncio.sleep(600))
+    hangs = ScriptedModel(before=lambda _request, _on_text: asyncio.Event().wait())
     async with rig.host(hangs):
         taken = await rig.ask("stop")
         await until(lambda: bool(hangs.requests))

@@ -39,7 +39,7 @@ async def test_the_same_key_is_the_same_turn_also_without_a_conversation(rig: Ag
 
 
 async def test_one_turn_at_a_time_and_a_reset_ends_it(rig: AgentRig) -> None:
-    model = ScriptedModel(before=lambda _request, _on_text: asyncio.sleep(600))
+    model = ScriptedModel(before=lambda _request, _on_text: asyncio.Event().wait())
     async with rig.host(model):
         taken = await rig.ask("hello", conversation="one")
         told = await rig.refused("ask", ChatAsked(message="again", conversation="one"))
