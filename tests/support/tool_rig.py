@@ -57,6 +57,7 @@ TOOL_POLICY: Policy = msgspec.structs.replace(
         "agent": agent("agent", "operator", "inspector"),
         "gateway": agent("gateway", "gateway", "operator"),
         "tools": process("tools", "agent"),
+        "agent-host": process("agent-host", "agent"),
         "alice": msgspec.structs.replace(
             POLICY.principals["alice"], roles=("operator", "supervisor", "inspector")
         ),

@@ -61,6 +61,14 @@ def test_what_a_dead_process_held_counts_as_any_call() -> None:
     assert identical(account, Hand(), "whatever") == 5
 
 
+def test_what_an_account_does_not_name_any_more_was_called_as_often_as_the_most_of_those() -> None:
+    hand = Hand(used=Counter({f"d{kind:03}": 3 if kind == 90 else 2 for kind in range(100)}))
+    account = charged(EMPTY, hand, 5, NOW)
+    assert len(account.identical) == MOST_KINDS
+    assert account.identical["d090"] == 3
+    assert identical(account, Hand(left=5), "d099") == 2
+
+
 def test_a_window_is_over_after_its_length_and_not_before() -> None:
     window = timedelta(seconds=120)
     assert is_open(EMPTY, NOW + timedelta(seconds=119), window)

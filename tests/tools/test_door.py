@@ -225,6 +225,16 @@ async def test_a_long_answer_comes_in_pages_that_hold_everything_once(rig: Rig) 
     assert pages > 3
 
 
+async def test_a_page_of_a_tool_that_gives_too_much_is_cut_into_pages(rig: Rig) -> None:
+    door, cursor = rig.door(ToolSettings(page_rows=5)), ""
+    sizes: list[int] = []
+    while not sizes or cursor:
+        told = await call(door, arguments={"words": ["a", "b", "c"], "times": 4}, cursor=cursor)
+        sizes.append(len(told.result["said"]))
+        cursor = told.next
+    assert sizes == [5, 5, 2]
+
+
 async def test_a_cursor_serves_the_call_that_it_was_given_for(rig: Rig) -> None:
     door = rig.door(ToolSettings(page_rows=1))
     told = await call(door, arguments={"words": ["a", "b"]})

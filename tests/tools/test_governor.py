@@ -177,11 +177,11 @@ async def test_an_account_that_another_wrote_is_not_believed(rig: Rig) -> None:
     door = rig.door()
     await call(door)
     stored = rig.broker.stream("AGENT").messages[1]
-    forged = Signer("gate", key("gate"))
+    other = Signer("agent-host", key("agent-host"))
     [event] = charges(rig.events(), "Alice")
-    message = forged.message(stored.subject, event, id="x", time=rig.now)
-    await rig.broker.bus("gate").publish(message, stream="AGENT")
-    await refused(rig.door(), "unavailable")
+    message = other.message(stored.subject, event, id="x", time=rig.now)
+    await rig.broker.bus("agent-host").publish(message, stream="AGENT")
+    assert "'agent-host'" in await refused(rig.door(), "unavailable")
 
 
 async def test_another_stream_in_the_place_of_the_first_is_noticed(rig: Rig) -> None:

@@ -168,6 +168,13 @@ def test_no_two_operations_have_one_name(pairs: list[tuple[str, str]]) -> None:
     assert len({operation_name(*pair) for pair in real}) == len(real)
 
 
+@pytest.mark.parametrize(("one", "other"), [(("a__b", "c"), ("a", "b__c")), (("a_", "b"), ("a", "b"))])
+def test_a_name_that_could_be_read_in_two_ways_is_not_given(
+    one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    assert operation_name(*one) != operation_name(*other)
+
+
 def test_long_names_stay_apart() -> None:
     names = {operation_name("a" * 64, "b" * 63 + last) for last in "xyz"}
     assert len(names) == 3
