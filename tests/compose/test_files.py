@@ -26,11 +26,13 @@ MORE_SECRETS = {
     "provision": ("office/provisioner-plant.nk", "office/provisioner-audit.nk", "office/policy-office/"),
     "adapter-opc1": ("secrets/opc1-password",),
     "archive": ("keys/archive-audit/",),
+    "tools": ("keys/tools-audit/",),
+    "agent-host": ("keys/agent/",),
     "simulation": ("secrets/opc1-password", "simulation/server."),
     "mosquitto": ("mosquitto/",),
     "grafana": ("secrets/grafana-password",),
 }
-PUBLIC = {"plantops.toml", "model.toml", "sources", "policy"}
+PUBLIC = {"plantops.toml", "model.toml", "sources", "policy", "gateway"}
 
 
 def described(*files: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -38,7 +40,7 @@ def story(delegated: Delegated) -> Story:
     return Story(policy=policy)
 
 
-def for_alice(actor: str = GATEWAY, **more: object) -> dict[str, object]:
+def for_alice(actor: str = GATEWAY, **more: Any) -> dict[str, Any]:
     return {"actor": actor, "on_behalf_of": ("alice",), **more}
 
 

@@ -5,6 +5,7 @@ Addresses are names on the networks of compose.yaml; device passwords are files,
 secrets/<name>            one secret a file: device, MQTT and Grafana passwords
 mosquitto/passwd, access  the MQTT password as mosquitto stores it; what each user may read and write
 simulation/server.*       certificate and key of the simulated OPC UA server
+gateway/                  hashes of the keys of machines, once there are some
 sources/opc1.der          the same certificate, which its adapter pins
 """
 
@@ -79,6 +80,7 @@ def lay_out(folder: SiteFolder) -> None:
     _write_private(
         mosquitto / "access", f"# Whoever is not named here may do nothing.\nuser {MQTT_USER}\n{ALL}"
     )
+    (folder.root / "gateway").mkdir(mode=0o700)
     made = application_certificate(folder.root / "simulation", "server", APPLICATION_URI)
     shutil.copyfile(made.certificate, folder.root / "sources" / "opc1.der")
 
