@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from plantops.gateway.identity.api_keys import make
 from plantops.gateway.settings import GatewaySettings, LimitSettings, RateSettings
@@ -17,13 +18,14 @@ _ANY = RateSettings(per_minute=600_000, burst=100_000)
 _ENDLESS = "(/v1/events|/stream)$"
 
 
+@pytest.mark.timeout(400)
 async def test_nothing_is_found(tmp_path: Path) -> None:
     settings = GatewaySettings(port=0, limits=LimitSettings(caller=_ANY, peer=_ANY, refused=_ANY))
     text, _kept = make(tmp_path / settings.api_keys.file, "alice")
     async with gateway_of(tmp_path, settings=settings) as gateway:
         command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
         options = ["run", f"{gateway.url}/openapi.json", "--checks=all", f"--header=X-API-Key: {text}"]
-        options += ["--max-examples=6", "--workers=2", "--request-timeout=20", "--no-color", "--no-shrink"]
+        options += ["--max-examples=6", "--request-timeout=20", "--no-color", "--no-shrink"]
         options += ["--generation-deterministic", "--continue-on-failure"]
         options += [f"--exclude-path-regex={_ENDLESS}"]
         process = await asyncio.create_subprocess_exec(

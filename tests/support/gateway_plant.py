@@ -301,7 +301,8 @@ class GatePlant:
 
     async def _get(self, message: Message) -> bytes:
         asked = msgspec.json.decode(message.data, type=TagsAsked)
-        names = list(asked.tags) or sorted(name for name in self.tags if name.startswith(asked.prefix))
+        names = [str(name) for name in asked.tags]
+        names = names or sorted(name for name in self.tags if name.startswith(asked.prefix))
         known = [self.tags[name][0] for name in names if name in self.tags]
         page = tuple(known[asked.offset : asked.offset + max(1, asked.limit)])
         unknown = tuple(TagName(name) for name in names if name not in self.tags)
@@ -312,7 +313,8 @@ class GatePlant:
         bell = self.changed
         if not self._since(asked) and asked.wait_seconds:
             try:
-                async with asyncio.timeout(asked.wait_seconds):
+                # A service may answer early: no test waits long for nothing.
+                async with asyncio.timeout(min(asked.wait_seconds, 0.5)):
                     await bell.wait()
             except TimeoutError:
                 pass
@@ -340,7 +342,7 @@ class GatePlant:
             age_seconds=0.1,
         )
         assets = {"pump-001": AssetListed(description="", properties={}, operations={})}
-        told = TwinListed(sources=(source,), assets=assets, position={"TAGS": self.revision})  # type: ignore[arg-type]
+        told = TwinListed(sources=(source,), assets=assets, position={"TAGS": self.revision})
         return encode_json(told)
 
     # The tools
@@ -446,11 +448,14 @@ async def gateway_of(
     served, ready = Served(), asyncio.Event()
     served.ready = ready.set
     place = Place(folder, folder / "shared")
-    running = asyncio.create_task(run_gateway(desk, place, served, lambda _: routes(desk, live, delegates)))
+    running = asyncio.create_task(
+        run_gateway(desk, place, served, lambda _desk, _place: routes(desk, live, delegates))
+    )
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            while not ready.is_set() and not running.done():
-                await asyncio.sleep(0.01)
+            await asyncio.wait(
+                [running, asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED
+            )
         if running.done():
             await running
         yield Gateway(f"http://127.0.0.1:{served.port}", desk, live, plant, running)

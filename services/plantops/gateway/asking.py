@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from plantops.events.base import CommandId
 from plantops.events.command_parts import Intent, command_id
 from plantops.events.queries import CommandStatus, IntentTaken
 from plantops.gateway.desk import Desk
@@ -80,7 +79,7 @@ async def known(desk: Desk, command: str) -> CommandStatus | None:
         raise
 
 
-async def known_soon(desk: Desk, command: CommandId) -> CommandStatus | None:
+async def known_soon(desk: Desk, command: str) -> CommandStatus | None:
     """As `known`, for what the door has taken: the gate folds it in a moment."""
     deadline = time.monotonic() + _FOLD_SECONDS
     # The gate tells nobody when it has folded an intent.

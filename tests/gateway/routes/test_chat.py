@@ -136,9 +136,11 @@ async def test_a_turn_outlives_the_gateway_that_was_asked(tmp_path: Path) -> Non
         async with first.client() as client:
             place = (await client.post("/v1/chat", json={"message": "hello"})).headers["location"]
         await first.stop()
-        async with gateway_of(tmp_path / "b", broker=first.plant.broker, plant=first.plant) as second:
-            async with second.client() as client:
-                told = (await client.get(place, params={"wait": 5})).json()
+        async with (
+            gateway_of(tmp_path / "b", broker=first.plant.broker, plant=first.plant) as second,
+            second.client() as client,
+        ):
+            told = (await client.get(place, params={"wait": 5})).json()
     assert told["text"] == "You said: hello"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +69,16 @@ async def listening(
     gateway: Gateway, last: str = "", role: str = "viewer", **wanted: str
 ) -> AsyncIterator[Events]:
     headers = {"Last-Event-ID": last} if last else {}
-    async with gateway.client(role) as client:
-        async with client.stream("GET", "/v1/events", params=wanted, headers=headers) as answer:
-            assert answer.status_code == 200
-            assert answer.headers["content-type"].startswith("text/event-stream")
-            assert answer.headers["cache-control"] == "no-store"
-            before = gateway.live.clients
-            await until(lambda: gateway.live.clients >= max(1, before))
-            yield Events(answer)
+    async with (
+        gateway.client(role) as client,
+        client.stream("GET", "/v1/events", params=wanted, headers=headers) as answer,
+    ):
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["cache-control"] == "no-store"
+        before = gateway.live.clients
+        await until(lambda: gateway.live.clients >= max(1, before))
+        yield Events(answer)
 
 
 async def test_the_life_of_a_command_is_told_as_it_is_stored(gateway: Gateway) -> None:
@@ -117,11 +119,13 @@ async def test_another_gateway_goes_on_where_the_first_ended(tmp_path: Path) -> 
             await events.until("command.executed")
             await first.stop()
             assert await events.rest() == [("cut", {"reason": "stopping"})]
-        async with gateway_of(tmp_path / "b", broker=first.plant.broker, plant=first.plant) as second:
-            async with second.client() as client:
-                await client.post("/v1/commands", json=MARK, params={"wait": 5})
-                async with listening(second, last=events.last, types="command") as again:
-                    assert (await again.next())[1]["sequence"] == 3
+        async with (
+            gateway_of(tmp_path / "b", broker=first.plant.broker, plant=first.plant) as second,
+            second.client() as client,
+        ):
+            await client.post("/v1/commands", json=MARK, params={"wait": 5})
+            async with listening(second, last=events.last, types="command") as again:
+                assert (await again.next())[1]["sequence"] == 3
 
 
 async def test_only_what_is_wanted_is_told(gateway: Gateway) -> None:
@@ -173,9 +177,9 @@ async def test_all_are_cut_when_the_gateway_itself_missed_something(gateway: Gat
         await client.post("/v1/commands", json=MARK, params={"wait": 5})
         await events.until("command.executed")
         last = events.last
-        kept, gateway.plant.broker.deliver = gateway.plant.broker.deliver, lambda _message: None  # type: ignore[method-assign]
-        await client.post("/v1/commands", json=MARK)
-        gateway.plant.broker.deliver = kept  # type: ignore[method-assign]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gateway.plant.broker, "deliver", lambda _message: None)
+            await client.post("/v1/commands", json=MARK)
         await client.post("/v1/commands", json=MARK)
         assert (await events.rest())[-1] == ("cut", {"reason": "missed"})
         async with listening(gateway, last=last, types="command") as again:
@@ -189,7 +193,7 @@ async def test_who_is_far_behind_is_told_in_parts_and_comes_again(gateway: Gatew
             await client.post(
                 "/v1/commands", json={**MARK, "arguments": {"PERCENT": number}}, params={"wait": 5}
             )
-    last, seen = "c0", []
+    last, seen = "c0", list[int]()
     for _part in range(3):
         async with listening(gateway, last=last, types="command") as events:
             while len(seen) < 80:
@@ -214,8 +218,6 @@ async def test_a_client_that_does_not_fetch_is_cut_and_nothing_more_is_kept_for_
 
 async def test_a_thousand_who_want_the_same_share_its_bytes(gateway: Gateway) -> None:
     wanted = Wanted.parse("tag", "", "", "sse")
-    from contextlib import AsyncExitStack
-
     async with AsyncExitStack() as stack:
         outlets = [await stack.enter_async_context(gateway.live.listening(wanted)) for _ in range(1000)]
         gateway.plant.set_tag("plc1.setpoint", 3.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,7 +26,7 @@ SPEED = {"asset": "pump-001", "operation": "SetSpeed", "arguments": {"RPM": 1200
 RESET = {"asset": "pump-001", "operation": "ResetFault"}
 
 
-async def _asked(client: httpx.AsyncClient, what: dict[str, object]) -> str:
+async def _asked(client: httpx.AsyncClient, what: Mapping[str, object]) -> str:
     """The handle of a command that rests."""
     told = await client.post("/v1/commands", json=what, params={"wait": 5})
     assert told.status_code == 200, told.text
@@ -51,29 +52,33 @@ async def test_what_waits_is_listed_whether_for_approval_or_confirmation(gateway
 async def test_two_others_approve_and_the_last_one_executes_it(tmp_path: Path) -> None:
     people = {"operator": "alice", "supervisor": "bob", "viewer": "carol"}
     settings = msgspec.structs.replace(SETTINGS, demo=DemoSettings(enabled=True, people=people))
-    async with gateway_of(tmp_path, settings=settings) as made:
-        async with made.client() as alice, made.client("supervisor") as bob, made.client("viewer") as carol:
-            task = f"/tasks/task-{await _asked(alice, RESET)}"
-            early = (await alice.post(f"{task}/execute")).json()
-            assert early["tool_results"][0]["success"] is False
-            assert "not approved yet" in early["reply"]
-            first = await bob.post(f"{task}/approve")
-            assert first.json() == {
-                "status": "approved",
-                "task_id": task.removeprefix("/tasks/"),
-                "approved_by": "bob",
-                "approved_by_roles": ["operator", "supervisor"],
-                "given": 1,
-                "needed": 2,
-            }
-            twice = await bob.post(f"{task}/approve")
-            assert (twice.status_code, twice.json()["error"]["code"]) == (403, "forbidden")
-            last = await carol.post(f"{task}/approve")
-            assert last.json()["given"] == 2
-            done = (await alice.post(f"{task}/execute")).json()
-            assert done["tool_results"][0]["success"] is True
-            assert (await alice.get(task)).json()["task"]["status"] == "Executed"
-            late = await carol.post(f"{task}/approve")
+    async with (
+        gateway_of(tmp_path, settings=settings) as made,
+        made.client() as alice,
+        made.client("supervisor") as bob,
+        made.client("viewer") as carol,
+    ):
+        task = f"/tasks/task-{await _asked(alice, RESET)}"
+        early = (await alice.post(f"{task}/execute")).json()
+        assert early["tool_results"][0]["success"] is False
+        assert "not approved yet" in early["reply"]
+        first = await bob.post(f"{task}/approve")
+        assert first.json() == {
+            "status": "approved",
+            "task_id": task.removeprefix("/tasks/"),
+            "approved_by": "bob",
+            "approved_by_roles": ["operator", "supervisor"],
+            "given": 1,
+            "needed": 2,
+        }
+        twice = await bob.post(f"{task}/approve")
+        assert (twice.status_code, twice.json()["error"]["code"]) == (403, "forbidden")
+        last = await carol.post(f"{task}/approve")
+        assert last.json()["given"] == 2
+        done = (await alice.post(f"{task}/execute")).json()
+        assert done["tool_results"][0]["success"] is True
+        assert (await alice.get(task)).json()["task"]["status"] == "Executed"
+        late = await carol.post(f"{task}/approve")
     assert late.status_code == 404
     executed = [kind for _s, kind, _d in made.plant.log if ".executed." in kind]
     assert len(executed) == 1
@@ -98,10 +103,13 @@ async def test_nobody_approves_under_another_name(gateway: Gateway) -> None:
 
 async def test_an_approval_by_the_gateway_is_worth_what_the_policy_says(tmp_path: Path) -> None:
     policy = policy_now(delegated=Delegated(confirm_risk="high", approve_risk="high"))
-    async with gateway_of(tmp_path, policy=policy) as made:
-        async with made.client() as alice, made.client("supervisor") as bob:
-            task = f"/tasks/task-{await _asked(alice, RESET)}"
-            answer = await bob.post(f"{task}/approve")
+    async with (
+        gateway_of(tmp_path, policy=policy) as made,
+        made.client() as alice,
+        made.client("supervisor") as bob,
+    ):
+        task = f"/tasks/task-{await _asked(alice, RESET)}"
+        answer = await bob.post(f"{task}/approve")
     assert answer.status_code == 403
     assert "signs the approval himself" in answer.json()["error"]["message"]
 
@@ -145,44 +153,47 @@ async def test_a_waiting_task_outlives_the_gateway(tmp_path: Path) -> None:
         async with first.client() as client:
             handle = await _asked(client, RESET)
         await first.stop()
-        async with gateway_of(tmp_path / "b", broker=first.plant.broker, plant=first.plant) as second:
-            async with second.client("supervisor") as bob:
-                listed = (await bob.get("/tasks")).json()["tasks"]
-                assert [each["task_id"] for each in listed] == [f"task-{handle}"]
-                assert (await bob.post(f"/tasks/task-{handle}/approve")).status_code == 200
+        async with (
+            gateway_of(tmp_path / "b", broker=first.plant.broker, plant=first.plant) as second,
+            second.client("supervisor") as bob,
+        ):
+            listed = (await bob.get("/tasks")).json()["tasks"]
+            assert [each["task_id"] for each in listed] == [f"task-{handle}"]
+            assert (await bob.post(f"/tasks/task-{handle}/approve")).status_code == 200
 
 
 async def test_approvals_tell_what_to_sign_and_take_what_a_person_signed_himself(tmp_path: Path) -> None:
     policy = policy_now(delegated=Delegated())
-    async with gateway_of(tmp_path, policy=policy) as made:
-        async with made.client() as alice, made.client("supervisor") as bob:
-            await _asked(alice, RESET)
-            listed = (await bob.get("/v1/approvals")).json()
-            waiting = listed["approvals"][0]
-            assert (listed["total"], waiting["needed"], waiting["given"]) == (1, 2, 0)
-            refused = await bob.post(
-                "/v1/approvals", json={"command": waiting["command"], "verdict": "approve"}
-            )
-            assert refused.status_code == 403
-            now = datetime.now(UTC)
-            word = encode_json(
-                {
-                    "site": SITE,
-                    "command": waiting["command"],
-                    "person": "bob",
-                    "verdict": "approve",
-                    "intent": waiting["intent"],
-                    "decision": waiting["decision"],
-                    "issued_at": now,
-                    "expires_at": now + timedelta(minutes=5),
-                    "nonce": "n",
-                }
-            )
-            own = signed(word, "bob", kind=APPROVAL_TYPE)
-            taken = await alice.post("/v1/approvals", content=own, headers={"Content-Type": APPROVAL_TYPE})
-            assert (taken.status_code, taken.json()["status"]) == (201, "counted"), taken.text
-            forged = signed(word, "carol", kind=APPROVAL_TYPE)
-            other = await alice.post("/v1/approvals", content=forged, headers={"Content-Type": APPROVAL_TYPE})
+    async with (
+        gateway_of(tmp_path, policy=policy) as made,
+        made.client() as alice,
+        made.client("supervisor") as bob,
+    ):
+        await _asked(alice, RESET)
+        listed = (await bob.get("/v1/approvals")).json()
+        waiting = listed["approvals"][0]
+        assert (listed["total"], waiting["needed"], waiting["given"]) == (1, 2, 0)
+        refused = await bob.post("/v1/approvals", json={"command": waiting["command"], "verdict": "approve"})
+        assert refused.status_code == 403
+        now = datetime.now(UTC)
+        word = encode_json(
+            {
+                "site": SITE,
+                "command": waiting["command"],
+                "person": "bob",
+                "verdict": "approve",
+                "intent": waiting["intent"],
+                "decision": waiting["decision"],
+                "issued_at": now,
+                "expires_at": now + timedelta(minutes=5),
+                "nonce": "n",
+            }
+        )
+        own = signed(word, "bob", kind=APPROVAL_TYPE)
+        taken = await alice.post("/v1/approvals", content=own, headers={"Content-Type": APPROVAL_TYPE})
+        assert (taken.status_code, taken.json()["status"]) == (201, "counted"), taken.text
+        forged = signed(word, "carol", kind=APPROVAL_TYPE)
+        other = await alice.post("/v1/approvals", content=forged, headers={"Content-Type": APPROVAL_TYPE})
     assert other.status_code == 403
 
 

@@ -7,13 +7,14 @@ from typing import Any, Final
 from litestar import get, post
 from litestar.di import NamedDependency
 
-from plantops.events.command_parts import APPROVAL_TYPE
+from plantops.events.command_parts import APPROVAL_TYPE, Approval
 from plantops.events.queries import ApprovalsListed
 from plantops.gateway.approving import Answered, give
 from plantops.gateway.bodies import JSON, AnyRequest, content_type, decoded, taking, unsupported
 from plantops.gateway.caller import Caller
 from plantops.gateway.desk import Desk
 from plantops.gateway.live import Live
+from plantops.gateway.problems import HttpProblem
 from plantops.gateway.shapes.approving import (
     ApprovalBody,
     ApprovalList,
@@ -21,6 +22,7 @@ from plantops.gateway.shapes.approving import (
     WaitingApproval,
 )
 from plantops.gateway.standing import place_of
+from plantops.runtime.errors import Refused
 
 
 @get("/v1/approvals", tags=["approvals"])
@@ -74,13 +76,21 @@ async def give_approval(
     data = await request.body()
     match content_type(request):
         case kind if kind == APPROVAL_TYPE:
-            approval = desk.read_approval(data)
+            approval = _read(desk, data)
             return _told(await give(desk, live, approval, data))
         case kind if kind != JSON:
             raise unsupported(JSON, APPROVAL_TYPE)
     body = decoded(data, ApprovalBody)
     wanted = await desk.approval(caller, body.command, body.verdict, body.reason)
     return _told(await give(desk, live, wanted))
+
+
+def _read(desk: Desk, envelope: bytes) -> Approval:
+    """Raises: HttpProblem 403 for what nobody can have signed."""
+    try:
+        return desk.read_approval(envelope)
+    except Refused as error:
+        raise HttpProblem(403, "forbidden", error.message, details={"reason": error.reason}) from error
 
 
 def _told(answered: Answered) -> ApprovalTold:

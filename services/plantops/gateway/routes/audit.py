@@ -33,7 +33,7 @@ AboutCommand: TypeAlias = Annotated[
     ),
 ]
 Index: TypeAlias = Annotated[
-    int | None, QueryParameter(name="index", ge=0, le=2**53, description="One record, from 0.")
+    int, QueryParameter(name="index", ge=-1, le=2**53, description="One record, from 0; -1: none.")
 ]
 Rest: TypeAlias = Annotated[
     str, PathParameter(description="As tlog-tiles names it behind `tile/`: `0/000`, `entries/x001/067.p/12`.")
@@ -54,12 +54,12 @@ async def list_proofs(
     desk: NamedDependency[Desk],
     caller: NamedDependency[Caller],
     command: AboutCommand = "",
-    index: Index = None,
+    index: Index = -1,
     cursor: Cursor = "",
 ) -> ToolAnswer:
     """Proofs of the records about a command, or of one record: each is a whole tlog-proof, which anybody can
     check with the notary's key. 404 until a checkpoint covers them."""
-    if bool(command) == (index is not None):
+    if bool(command) == (index >= 0):
         raise HttpProblem(409, "bad_request", "give either a command or the index of a record")
     asked = {"command": command} if command else {"index": index}
     return catalogue.told(await catalogue.call(desk, caller, catalogue.PROOF, asked, cursor))

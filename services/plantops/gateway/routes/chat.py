@@ -41,7 +41,7 @@ async def ask_turn(
     request: AnyRequest,
     desk: NamedDependency[Desk],
     caller: NamedDependency[Caller],
-    idempotency: KeyHeader = None,
+    idempotency: KeyHeader = "",
 ) -> Response[TurnTaken]:
     """Say something; 202 with `Location` as soon as it is stored. Without `conversation` a new one begins."""
     body = await read_body(request, ChatBody)
@@ -88,7 +88,7 @@ async def show_turn(
     conversation: Conversation,
     turn: Turn,
     after: After = 0,
-    wait: Wait = None,
+    wait: Wait = 0.0,
 ) -> TurnTold:
     """What a turn has come to. With `wait` as soon as something is newer than `after`, or then."""
     taken = ChatTaken(conversation=conversation, turn=turn)

@@ -11,7 +11,7 @@ from litestar.params import QueryParameter
 
 from plantops.events.command_parts import INTENT_TYPE, command_id
 from plantops.events.queries import CommandsAsked, CommandsListed, CommandStatus
-from plantops.gateway.asking import Taken, ask_and_wait, known, until_rest
+from plantops.gateway.asking import Taken, ask_and_wait, known, known_soon, until_rest
 from plantops.gateway.bodies import (
     JSON,
     AnyRequest,
@@ -27,9 +27,9 @@ from plantops.gateway.desk import Desk
 from plantops.gateway.live import Live
 from plantops.gateway.preferences import (
     CommandName,
-    Cursor,
     KeyHeader,
     Limit,
+    Place,
     Wait,
     key_of,
     place_in_list,
@@ -45,6 +45,7 @@ from plantops.gateway.shapes.commands import (
 )
 from plantops.gateway.standing import place_of, shown, state_of, waits_for
 from plantops.policy import acts
+from plantops.runtime.errors import Refused
 
 _MOST: Final = 1000
 """How far back the list of the gate's newest commands reaches."""
@@ -67,8 +68,8 @@ async def ask_command(
     desk: NamedDependency[Desk],
     caller: NamedDependency[Caller],
     live: NamedDependency[Live],
-    idempotency: KeyHeader = None,
-    wait: Wait = None,
+    idempotency: KeyHeader = "",
+    wait: Wait = 0.0,
 ) -> Response[CommandTaken]:
     """Ask for an operation.
 
@@ -98,7 +99,12 @@ async def ask_command(
 
 async def _relay(desk: Desk, caller: Caller, live: Live, envelope: bytes, seconds: float) -> Response[Any]:
     """What a person signed himself counts by his signature, whoever carries it."""
-    intent, taken = await desk.relay(caller, envelope)
+    try:
+        intent, taken = await desk.relay(caller, envelope)
+    except Refused as error:
+        if error.reason != "malformed":
+            raise
+        raise HttpProblem(403, "forbidden", error.message, details={"reason": "malformed"}) from error
     status = None
     if seconds > 0:
         command = command_id(intent.actor, intent.key)
@@ -140,7 +146,7 @@ def _answer(desk: Desk, done: Taken, seconds: float) -> Response[Any]:
 async def list_commands(
     desk: NamedDependency[Desk],
     limit: Limit = 50,
-    cursor: Cursor = "",
+    cursor: Place = "",
     is_open: Annotated[bool, QueryParameter(name="open", description="Only those not at their end.")] = False,
 ) -> CommandList:
     """The newest first; the thousand newest can be paged through, all others stand in the history."""
@@ -163,20 +169,17 @@ async def show_command(
     desk: NamedDependency[Desk],
     live: NamedDependency[Live],
     command: CommandName,
-    wait: Wait = None,
+    wait: Wait = 0.0,
 ) -> Response[CommandShown]:
     """Where a command stands. With `wait` (or `Prefer: wait=N`) as soon as it rests, or then."""
     seconds = wait_seconds(request, wait)
-    status = await known(desk, command)
-    if status is None and not seconds:
+    # What was taken a moment ago may not be folded yet; who waits is spared a 404 for it.
+    status = await (known_soon(desk, command) if seconds else known(desk, command))
+    if status is None:
         raise not_found("command", command)
     if seconds:
-        name = status.command if status is not None else command
-        async with live.following(name) as follower:
-            status = await until_rest(desk, follower, name, seconds)
-        if status is None:
-            raise not_found("command", command)
-    assert status is not None  # else it was told above
+        async with live.following(status.command) as follower:
+            status = await until_rest(desk, follower, status.command, seconds) or status
     headers = {"Preference-Applied": f"wait={seconds:g}"} if seconds else {}
     return conditional(request, shown(status, desk.policy, desk.plant), headers)
 
@@ -195,8 +198,8 @@ async def confirm_command(
     caller: NamedDependency[Caller],
     live: NamedDependency[Live],
     command: CommandName,
-    idempotency: KeyHeader = None,
-    wait: Wait = None,
+    idempotency: KeyHeader = "",
+    wait: Wait = 0.0,
 ) -> Response[CommandTaken]:
     """Execute what was simulated, with the result that it had. A simulation is confirmed once."""
     body = await read_optional(request, OnCommandBody)
@@ -244,8 +247,8 @@ async def cancel_command(
     caller: NamedDependency[Caller],
     live: NamedDependency[Live],
     command: CommandName,
-    idempotency: KeyHeader = None,
-    wait: Wait = None,
+    idempotency: KeyHeader = "",
+    wait: Wait = 0.0,
 ) -> Response[CommandTaken]:
     """End an open command: an act of its own, which the gate judges like any other."""
     return await _act(
@@ -267,8 +270,8 @@ async def undo_command(
     caller: NamedDependency[Caller],
     live: NamedDependency[Live],
     command: CommandName,
-    idempotency: KeyHeader = None,
-    wait: Wait = None,
+    idempotency: KeyHeader = "",
+    wait: Wait = 0.0,
 ) -> Response[CommandTaken]:
     """Write back what stood there before, with the risk of the operation that is undone."""
     return await _act(
@@ -284,8 +287,8 @@ async def _act(
     *,
     act: str,
     command: str,
-    header: str | None,
-    wait: float | None,
+    header: str,
+    wait: float,
 ) -> Response[Any]:
     body = await read_optional(request, OnCommandBody)
     status = await desk.command(command)

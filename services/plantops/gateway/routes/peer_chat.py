@@ -21,7 +21,7 @@ async def chat(
     request: AnyRequest,
     desk: NamedDependency[Desk],
     caller: NamedDependency[Caller],
-    idempotency: KeyHeader = None,
+    idempotency: KeyHeader = "",
 ) -> ChatReply:
     """Say something to the agent and wait for its answer. What the gate denied is an answer, and 200.
 

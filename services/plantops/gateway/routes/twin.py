@@ -13,7 +13,7 @@ from plantops.events.queries import TagsAsked, TagState, TagsTold, TwinListed
 from plantops.gateway.bodies import AnyRequest
 from plantops.gateway.caching import conditional
 from plantops.gateway.desk import Desk
-from plantops.gateway.preferences import Cursor, Limit, Wait, place_in_list, wait_seconds
+from plantops.gateway.preferences import Limit, Place, Wait, place_in_list, wait_seconds
 from plantops.gateway.problems import HttpProblem, not_found
 from plantops.gateway.shapes.reading import (
     ArgumentShown,
@@ -40,8 +40,10 @@ Prefix: TypeAlias = Annotated[
     str, QueryParameter(name="prefix", max_length=256, description="How their names begin.")
 ]
 After: TypeAlias = Annotated[
-    int | None,
-    QueryParameter(name="after", ge=0, le=2**53, description="Only what changed after this revision."),
+    int,
+    QueryParameter(
+        name="after", ge=-1, le=2**53, description="Only what changed after this revision; -1: all."
+    ),
 ]
 
 
@@ -117,10 +119,10 @@ async def list_tags(
     desk: NamedDependency[Desk],
     names: Names = "",
     prefix: Prefix = "",
-    after: After = None,
+    after: After = -1,
     limit: Limit = 500,
-    cursor: Cursor = "",
-    wait: Wait = None,
+    cursor: Place = "",
+    wait: Wait = 0.0,
 ) -> TagList:
     """Tags with value and effective quality: bad as soon as nobody has confirmed them in time.
 
@@ -131,7 +133,7 @@ async def list_tags(
     if len(wanted) > _MAX_NAMES:
         raise HttpProblem(400, "bad_request", f"{len(wanted)} names: at most {_MAX_NAMES} at once")
     start = place_in_list(cursor)
-    if after is not None:
+    if after >= 0:
         seconds = wait_seconds(request, wait)
         asked = TagsAsked(tags=wanted, prefix=prefix, after=after, wait_seconds=seconds, limit=limit)
         told = await desk.ask("twin", "watch", asked, TagsTold, wait=seconds)

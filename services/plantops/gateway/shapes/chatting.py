@@ -20,7 +20,8 @@ class ChatBody(Body, frozen=True):
 
 
 class ToolResult(Told, frozen=True):
-    """What came of one tool. `status`: completed, simulated_only, pending_approval, denied, failed or unknown."""
+    """What came of one tool; `status` is completed, simulated_only, pending_approval, denied, failed or
+    unknown."""
 
     tool: str
     success: bool
