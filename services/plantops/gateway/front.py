@@ -128,7 +128,8 @@ class Front:
         except Unproved as error:
             self.metrics.refused(error.kind)
             if error.kind != "none":
-                self.limits.of_refused(address)
+                if wait := self.limits.of_refused(address):
+                    raise rate_limited(wait) from error  # and nothing in the log: that is bounded too
                 log.warning("caller.unproved", kind=error.kind, address=address, reason=str(error))
             raise
         except HttpProblem as error:

@@ -28,13 +28,13 @@ class Limits:
         )
 
     def of_address(self, address: str) -> float:
-        """One request from an address, before it is known who asks; too many false credentials count too."""
-        name = network_of(address)
-        return max(self.peers.take(name), self.refused.look(name))
+        """One request from an address, before it is known who asks."""
+        return self.peers.take(network_of(address))
 
-    def of_refused(self, address: str) -> None:
-        """Credentials from there proved nothing."""
-        self.refused.take(network_of(address))
+    def of_refused(self, address: str) -> float:
+        """Credentials from there proved nothing. Who proves himself is never held up by who does not: he may
+        sit behind the same address, and mean to stop a machine."""
+        return self.refused.take(network_of(address))
 
     def of_caller(self, name: str) -> float:
         """One request of somebody known."""
