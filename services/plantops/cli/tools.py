@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +31,14 @@ from plantops.runtime.errors import Refused, SettingsError
 # Some tools ask devices or read the log, and take longer than other services.
 CALL_SECONDS = 30.0
 MAX_PAGES = 1000
-_WIDE = 40
+_NARROW = 40
+_WIDE = 120
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
+_FIRST = (
+    *("at", "stored_at", "index", "sequence", "handle", "command", "kind", "rule", "verdict", "tool", "tag"),
+    *("name", "asset", "operation", "source", "is_up", "value", "last", "unit", "quality_name", "quality"),
+    *("risk", "phase", "outcome", "actor", "writer", "type", "text", "description"),
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -172,15 +180,15 @@ def _arguments(tool: ToolListed, words: Sequence[str]) -> dict[str, Any]:
 
 
 def _value(name: str, text: str, schema: Mapping[str, Any]) -> Any:
-    """A text where the tool takes texts; anything else is JSON, a list also with commas."""
+    """A text where the tool takes texts, a list with commas; anything else is JSON."""
     types = _types(schema)
     if types <= {"string"}:
         return text
+    if "array" in types and not text.startswith("["):
+        return [part for part in text.split(",") if part]
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        if "array" in types and not text.startswith("["):
-            return [part for part in text.split(",") if part]
         if "string" in types:
             return text
         raise SettingsError(f"{name}={text!r} is no {_type(schema)}", setting=name) from error
@@ -230,13 +238,21 @@ def _print_result(told: ToolTold) -> None:
     """A table for each list of things in the result, and lines for what is one."""
     result = told.result if isinstance(told.result, dict) else {"result": told.result}
     for name, value in result.items():
-        if not _is_rows(value):
+        if not isinstance(value, list):
             for line in _lines(name, value):
                 out.print(Text(line), soft_wrap=True)
     for name, value in result.items():
         if _is_rows(value):
-            columns = [key for key in value[0] if any(_cell(row.get(key)) for row in value)]
+            columns = [key for key in _ordered(value[0]) if any(_cell(row.get(key)) for row in value)]
             table(name, columns, ([Text(_cell(row.get(key))) for key in columns] for row in value))
+        elif isinstance(value, list):
+            out.print(Text(f"{name}: {_cell(value) or 'none'}"), soft_wrap=True)
+
+
+def _ordered(names: Iterable[str]) -> list[str]:
+    """JSON has no order: what a thing is called comes first, then what it is, then the rest."""
+    known = {name: place for place, name in enumerate(_FIRST)}
+    return sorted(names, key=lambda name: (known.get(name, len(known)), name))
 
 
 def _is_rows(value: Any) -> bool:
@@ -267,13 +283,19 @@ def _cell(value: Any) -> str:
         case float():
             return f"{value:.6g}"
         case str():
-            return " ".join(visible(value).split())
+            return _text(value)
         case list() if all(isinstance(one, str) for one in value):
             return ", ".join(_cell(one) for one in value)
         case list():
             return f"{len(value)} of them" if value else ""
         case dict():
-            text = msgspec.json.encode(value).decode()
-            return text if len(text) <= _WIDE else f"{text[:_WIDE]}…"
+            return _text(msgspec.json.encode(value).decode(), _NARROW)
         case _:
             return str(value)
+
+
+def _text(value: str, most: int = _WIDE) -> str:
+    if _TIME.fullmatch(value):
+        return value[:23].replace("T", " ").rstrip("Z")
+    text = " ".join(visible(value).split())
+    return text if len(text) <= most else f"{text[:most]}…"
