@@ -168,11 +168,15 @@ class Connection:
         self.check()
         try:
             subscription = await self.client.subscribe(subject, queue=queue, cb=hear)
-            await self.client.flush(timeout=max(1, round(self.timeout)))
+            await self.flush()
         except nats.errors.Error as error:
             raise BrokerUnavailable(f"cannot subscribe to {subject!r}: {error!r}") from error
         self.check()
         return subscription
+
+    async def flush(self) -> None:
+        """Returns when the broker has heard all that was said. Raises: nats.errors.Error, TimeoutError."""
+        await self.client.flush(timeout=max(1, round(self.timeout)))
 
     async def _hear_answer(self, message: Msg) -> None:
         answer = self._answers.get(message.subject.rpartition(".")[2])

@@ -242,7 +242,8 @@ class JetStreamBus:
             task.add_done_callback(self._forget)
 
         queue = group or self.identity
-        return JetStreamSubscription(await self._connection.subscribe(subject, hear, queue=queue))
+        subscription = await self._connection.subscribe(subject, hear, queue=queue)
+        return JetStreamSubscription(subscription, self._connection.flush)
 
     async def listen(
         self, subject: str, handler: Callable[[Message], Awaitable[None]]
@@ -250,7 +251,8 @@ class JetStreamBus:
         async def hear(message: Msg) -> None:
             await handler(Message(message.subject, message.data, dict(message.headers or {})))
 
-        return JetStreamSubscription(await self._connection.subscribe(subject, hear))
+        subscription = await self._connection.subscribe(subject, hear)
+        return JetStreamSubscription(subscription, self._connection.flush)
 
     async def _answer(self, message: Msg, handler: Handler) -> None:
         request = Message(message.subject, message.data, dict(message.headers or {}), message.reply)

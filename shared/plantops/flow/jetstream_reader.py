@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import nats.errors
@@ -61,14 +62,17 @@ class JetStreamReader(PullReader):
 class JetStreamSubscription:
     """See `Subscription`."""
 
-    def __init__(self, subscription: NatsSubscription) -> None:
+    def __init__(self, subscription: NatsSubscription, flush: Callable[[], Awaitable[None]]) -> None:
         self._subscription = subscription
+        self._flush = flush
 
     async def stop(self) -> None:
         try:
             await self._subscription.unsubscribe()
-        except (nats.errors.BadSubscriptionError, nats.errors.ConnectionClosedError):
-            return  # stopped already
+            # Else the broker may still give us a request, which nobody here answers any more.
+            await self._flush()
+        except (nats.errors.Error, TimeoutError):
+            return  # stopped already, or the connection is gone and with it the subscription
 
     async def drain(self) -> None:
         try:
