@@ -59,7 +59,7 @@ def test_a_header_that_stands_there_twice_proves_nothing() -> None:
     with pytest.raises(Unproved):
         who(
             NGINX,
-            asked(X_SSL_Client_DN=["CN=bob", "CN=alice,O=Plant\\, Inc."], X_SSL_Client_Verify="SUCCESS"),
+            asked(X_SSL_Client_DN=["CN=alice,O=Plant\\, Inc.", "CN=bob"], X_SSL_Client_Verify="SUCCESS"),
         )
 
 
@@ -90,6 +90,7 @@ def test_envoys_header_is_parsed_by_its_grammar() -> None:
     [
         'Subject="CN=bob",Subject="CN=alice,O=Plant\\, Inc."',
         'Subject="CN=bob";Subject="CN=alice,O=Plant\\, Inc."',
+        'Subject="CN=alice,O=Plant\\, Inc.",Subject="CN=proxy"',
         'Subject="CN=alice',
         "nonsense",
         "",

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import threading
 from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from plantops.events.envelope import TRACE, Message
 from support.site import RunningSite, make_site, until
@@ -16,9 +21,47 @@ TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
 
 
+class Collector(ThreadingHTTPServer):
+    """Takes spans by OTLP over HTTP; `spans` are (service, name, trace)."""
+
+    spans: ClassVar[list[tuple[str, str, str]]] = []
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            service = next(
+                each.value.string_value for each in resource.resource.attributes if each.key == "service.name"
+            )
+            for scope in resource.scope_spans:
+                Collector.spans.extend((service, span.name, span.trace_id.hex()) for span in scope.spans)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
+def collector() -> Iterator[Collector]:
+    server = Collector(("127.0.0.1", 0), _Receiver)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[RunningSite]:
     made = make_site(tmp_path_factory.mktemp("site") / "demo", front=True)
+    with (made.root / "plantops.toml").open("a") as file:
+        endpoint = f"http://127.0.0.1:{collector.server_address[1]}/v1/traces"
+        file.write(f'\n[traces]\nexporter = "otlp"\nendpoint = "{endpoint}"\n')
     try:
         asyncio.run(made.start())
         yield made
@@ -72,6 +115,15 @@ async def test_a_stop_over_http_reaches_the_device_in_one_trace(
     assert {each.header(TRACE).split("-")[1] for each in mine} == {TRACE_ID}, [
         (each.subject, each.header(TRACE)) for each in mine
     ]
+
+
+async def test_its_spans_come_from_gateway_gate_and_host(site: RunningSite) -> None:
+    async def services() -> set[str]:
+        return {service for service, _name, trace in Collector.spans if trace == TRACE_ID}
+
+    await until(services, lambda found: {"plantops-gateway", "plantops-gate"} < found, "spans were collected")
+    names = {name for _service, name, trace in Collector.spans if trace == TRACE_ID}
+    assert {"HTTP POST", "door.intent answered", "command.safe_permitted carried out"} <= names, names
 
 
 async def test_the_quick_start_of_the_peer_works_as_it_is_written(http: httpx.AsyncClient) -> None:

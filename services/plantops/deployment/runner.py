@@ -49,6 +49,7 @@ from plantops.policy.roots import load_root, newer_root
 from plantops.runtime.errors import BrokerError, PolicyRejected, SettingsError
 from plantops.runtime.heartbeat import beat
 from plantops.runtime.nkey import NKey
+from plantops.runtime.tracing import SPANS
 from plantops.timer.process import run_timer
 from plantops.tools.specs import TOOLS
 from plantops.twin.process import run_twin
@@ -86,6 +87,7 @@ class Runner:
 
         Raises: SettingsError, Fenced, IntegrityError and whatever else ends a process.
         """
+        SPANS.start(names[0], self.site.settings.traces)
         tasks = [asyncio.create_task(self._run(name), name=name) for name in names]
         beating = [
             asyncio.create_task(beat(file, self._are_well(names))) for file in (self.heartbeat,) if file
@@ -101,6 +103,7 @@ class Runner:
             for task in (*tasks, *beating, stop):
                 task.cancel()
             results = await asyncio.gather(*tasks, *beating, return_exceptions=True)
+            await asyncio.to_thread(SPANS.stop)
             if last is not None:
                 last.cancel()
         for result in results:

@@ -7,6 +7,7 @@ import msgspec
 from plantops.agent.settings import AgentSettings
 from plantops.archive.settings import ArchiveSettings
 from plantops.gateway.settings import GatewaySettings
+from plantops.runtime.tracing import TraceSettings
 from plantops.tools.settings import ToolSettings
 
 
@@ -17,7 +18,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class Broker(Part, frozen=True):
     """Where NATS is. An empty `url` means the embedded server on `port` (0: a free one, told in run/).
 
-    The environment variable `PLANTOPS_BROKER_URL` is stronger than `url`. `ca` is a file in the site folder:
+    `PLANTOPS_BROKER_URL` is another name of the variable for `url`. `ca` is a file in the site folder:
     who signed the certificate of a broker at tls://.
     """
 
@@ -59,6 +60,7 @@ class SiteSettings(Part, frozen=True):
     tools: ToolSettings = ToolSettings()
     agent: AgentSettings = AgentSettings()
     gateway: GatewaySettings = GatewaySettings()
+    traces: TraceSettings = TraceSettings()
     groups: dict[str, tuple[str, ...]] = {}
     gates: int = 1
     log_level: str = "info"

@@ -22,7 +22,6 @@ from plantops.gateway.server import Listener, addresses, listening_socket, tls_c
 from plantops.runtime.errors import SettingsError
 from plantops.runtime.http_signing import SigningKey as HmacKey
 from plantops.runtime.secrets import Secret
-from plantops.runtime.tracing import SPANS
 
 log = structlog.get_logger("plantops.gateway")
 
@@ -84,7 +83,6 @@ async def run_gateway(
     authenticator = Authenticator.read(settings, desk.site, place.folder)
     tls = tls_context(settings.tls, place.folder) if settings.tls else None
     limits = Limits.open(settings.limits, place.shared)
-    SPANS.start("gateway", settings.traces)
     listening = listening_socket(settings)
     try:
         metrics = Metrics(place.shared / "metrics" if settings.workers > 1 else None, place.worker)
@@ -95,7 +93,6 @@ async def run_gateway(
     finally:
         listening.close()
         limits.close()
-        await asyncio.to_thread(SPANS.stop)
 
 
 async def _serve(listener: Listener, desk: Desk, listening: socket.socket, told: Served) -> None:

@@ -7,8 +7,6 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from plantops.runtime.tracing import TraceSettings
-
 _Seconds = Annotated[float, Meta(gt=0)]
 _Count = Annotated[int, Meta(gt=0)]
 
@@ -153,7 +151,6 @@ class GatewaySettings(Part, frozen=True):
     demo: DemoSettings = DemoSettings()
     delegates: dict[str, DelegateSettings] = {}
     limits: LimitSettings = LimitSettings()
-    traces: TraceSettings = TraceSettings()
     metrics: Literal["anybody", "callers"] = "anybody"
     ask_seconds: _Seconds = 5.0
     stop_seconds: Annotated[float, Meta(gt=0, le=3.0)] = 2.5
