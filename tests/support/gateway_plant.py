@@ -270,6 +270,7 @@ class GatePlant:
             case CommandPermitted() | SafePermitted():
                 by = f"adapter-{event.permit.source}"
                 self.story.claim(event.command, by)
+                self.publish(self.story.history[-1].fact, by)
                 self._happen(self.story.execute(event.command, event.decision, by))
                 self.publish(self.story.history[-1].fact, by)
 

@@ -52,12 +52,13 @@ class Heard(msgspec.Struct):
     type: str
     command: str = ""
     asset: str = ""
-    decision: _OfAsset | None = None
+    # Some events name a decision by its digest alone.
+    decision: _OfAsset | str | None = None
     permit: _OfAsset | None = None
 
     def named_asset(self) -> str:
         for part in (self.permit, self.decision):
-            if part is not None and part.asset:
+            if isinstance(part, _OfAsset) and part.asset:
                 return part.asset
         return self.asset
 
@@ -208,8 +209,9 @@ class Live:
     async def _hear(self, message: Message) -> None:
         try:
             heard = msgspec.json.decode(message.data, type=Heard)
-        except msgspec.DecodeError:
-            log.warning("live.unreadable", subject=message.subject)
+        except msgspec.DecodeError as error:
+            # Its place shows as a gap with the next one, and whoever listens asks the log for it.
+            log.warning("live.unreadable", subject=message.subject, reason=str(error))
             return
         for follower in self._followers.get(heard.command, ()):
             follower.hear(heard.type, message.data)

@@ -76,20 +76,34 @@ def reply_of(told: TurnTold) -> ChatReply:
     return ChatReply(
         reply=told.text,
         tool_results=tuple(_result(each) for each in told.outcomes),
-        pending_approval=told.pending_approval,
+        pending_approval=told.pending_approval and any(_waits_for_approval(each) for each in told.outcomes),
         task_id=f"task-{told.handle}" if told.handle else None,
         conversation=told.conversation,
         turn=told.turn,
     )
 
 
+def _waits_for_approval(outcome: ToolOutcome) -> bool:
+    """What was simulated and waits to be confirmed is no approval in TwinOps, which knows no confirmation."""
+    return outcome.status == "pending_approval" and not _waits_for_confirmation(outcome)
+
+
+def _waits_for_confirmation(outcome: ToolOutcome) -> bool:
+    told = outcome.result
+    return outcome.simulated and isinstance(told, dict) and told.get("waiting_for") == "confirmation"
+
+
 def _result(outcome: ToolOutcome) -> ToolResult:
+    status: str = outcome.status
+    if status == "read":
+        status = "completed"  # TwinOps knows no reading: a status report is a command there
+    elif status == "pending_approval" and _waits_for_confirmation(outcome):
+        status = "simulated_only"
     return ToolResult(
         tool=outcome.tool,
         success=outcome.success,
         result=outcome.result,
         error=outcome.error or None,
         simulated=outcome.simulated,
-        # TwinOps knows no reading: a status report is a command there, and completed.
-        status="completed" if outcome.status == "read" else outcome.status,
+        status=status,
     )

@@ -6,6 +6,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from plantops.events.conversation import ToolOutcome
@@ -38,6 +39,21 @@ async def test_the_seeds_request_is_answered_in_the_seeds_shape(gateway: Gateway
         }
     ]
     assert (told["pending_approval"], told["task_id"]) == (False, "task-c7")
+
+
+async def test_what_waits_to_be_confirmed_is_no_approval_and_what_waits_for_one_is(gateway: Gateway) -> None:
+    waits = ToolOutcome(tool="t", status="pending_approval", success=True, simulated=True, handle="c7")
+    for what, pending, status in (
+        ("confirmation", False, "simulated_only"),
+        ("approval", True, "pending_approval"),
+    ):
+        outcome = msgspec.structs.replace(waits, result={"waiting_for": what})
+        state = {"text": "It waits.", "outcomes": (outcome,), "handle": "c7", "pending_approval": True}
+        gateway.plant.chat.says = lambda _asked, state=state: [state]  # type: ignore[misc]
+        async with gateway.client() as client:
+            told = (await client.post("/chat", json={"message": "Start the pump"})).json()
+        assert (told["pending_approval"], told["task_id"]) == (pending, "task-c7")
+        assert told["tool_results"][0]["status"] == status
 
 
 async def test_a_denial_is_an_answer(gateway: Gateway) -> None:

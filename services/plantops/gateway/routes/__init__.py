@@ -73,7 +73,7 @@ def routes(desk: Desk, live: Live | None = None, delegates: Delegates | None = N
 
 
 def _options(handlers: Sequence[HTTPRouteHandler | WebsocketRouteHandler]) -> list[HTTPRouteHandler]:
-    """An answer to OPTIONS for each address with several handlers: the framework's own one knows the methods of
+    """An answer to OPTIONS for each address with several handlers: the framework's own knows the methods of
     the first of them only (RFC 9110, 9.3.7 and 10.2.1)."""
     methods: dict[str, set[str]] = {}
     for handler in handlers:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from litestar import get
 from litestar.di import NamedDependency
@@ -19,10 +18,19 @@ TagQuery: TypeAlias = Annotated[
     str, QueryParameter(name="tag", min_length=1, max_length=256, description="The exact name of the tag.")
 ]
 Since: TypeAlias = Annotated[
-    datetime | None, QueryParameter(name="since", description="From this moment on, with its zone.")
+    str,
+    QueryParameter(
+        name="since",
+        max_length=40,
+        description="UTC time such as 2026-05-04T06:00, or an age before the newest: `15m`, `24h`.",
+    ),
 ]
 Until: TypeAlias = Annotated[
-    datetime | None, QueryParameter(name="until", description="Up to this moment, with its zone.")
+    str, QueryParameter(name="until", max_length=40, description="The same; empty: up to the newest.")
+]
+Step: TypeAlias = Annotated[
+    Literal["auto", "sample", "second", "minute", "hour"],
+    QueryParameter(name="step", description="How fine; coarser than a sample: mean, lowest and highest."),
 ]
 
 
@@ -32,16 +40,13 @@ async def show_history(
     desk: NamedDependency[Desk],
     caller: NamedDependency[Caller],
     tag: TagQuery,
-    since: Since = None,
-    until: Until = None,
+    since: Since = "",
+    until: Until = "",
+    step: Step = "auto",
     cursor: Cursor = "",
 ) -> ToolAnswer:
     """Samples of a tag as the archive serves them, which is some seconds behind; in pages."""
-    asked = {
-        "tag": tag,
-        "since": since.isoformat() if since else None,
-        "until": until.isoformat() if until else None,
-    }
+    asked = {"tag": tag, "since": since, "until": until, "step": step}
     return catalogue.told(await catalogue.call(desk, caller, catalogue.HISTORY, asked, cursor))
 
 
