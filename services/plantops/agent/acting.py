@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
 from plantops.agent.catalogue import CURSOR, REASON, SIMULATE, Catalogue
 from plantops.agent.conversation import Conversation
-from plantops.agent.core import MakeCalls, answer, intent_of, refusal
+from plantops.agent.core import MakeCalls, answer, intent_of, refusal, rests_on, withheld
 from plantops.agent.following import Commands, Heard
+from plantops.agent.models.rules.known import Kept
 from plantops.agent.outcomes import content_of, outcome_of
+from plantops.agent.own_words import is_own
 from plantops.events.base import PrincipalName, encode_json
 from plantops.events.command_parts import INTENT_TYPE, Intent, command_id
 from plantops.events.conversation import ModelReplied, OutcomeStatus, ToolAnswered, ToolCall, ToolOutcome
@@ -53,6 +55,7 @@ class Hands:
     commands: Commands
     follow_seconds: float
     tool_characters: int
+    _kept: Kept = field(default_factory=Kept, repr=False)
 
     async def make(
         self, state: Conversation, step: MakeCalls, known: Mapping[str, ToolListed]
@@ -61,14 +64,13 @@ class Hands:
         waits for what stands before it, and what stands behind waits for it."""
         answers: list[ToolAnswered] = []
         for is_read, group in itertools.groupby(step.calls, lambda call: _is_read(known.get(call.tool))):
-            calls = [(call, known.get(call.tool)) for call in group]
             if is_read:
                 answers += await asyncio.gather(
-                    *(self._make(state, step.reply, call, tool) for call, tool in calls)
+                    *(self._make(state, step.reply, call, known) for call in group)
                 )
             else:
-                for call, tool in calls:
-                    answers.append(await self._make(state, step.reply, call, tool))
+                for call in group:
+                    answers.append(await self._make(state, step.reply, call, known))
         most = len(step.reply.calls) - len(step.excess)
         return answers + [
             refusal(step.reply, call, f"not done: at most {most} calls are made for one reply")
@@ -76,13 +78,14 @@ class Hands:
         ]
 
     async def _make(
-        self, state: Conversation, reply: ModelReplied, call: ToolCall, tool: ToolListed | None
+        self, state: Conversation, reply: ModelReplied, call: ToolCall, known: Mapping[str, ToolListed]
     ) -> ToolAnswered:
+        tool = known.get(call.tool)
         if tool is None or call.tool not in reply.offered:
             return refusal(reply, call, f"there is no tool {call.tool[:64]!r} here: use one that was offered")
         if tool.kind == "read":
             return await self._read(state, reply, call)
-        return await self._command(state, reply, call, tool)
+        return await self._command(state, reply, call, known)
 
     async def _read(self, state: Conversation, reply: ModelReplied, call: ToolCall) -> ToolAnswered:
         arguments = dict(call.arguments)
@@ -116,9 +119,9 @@ class Hands:
         return answer(reply, call, outcome, content, told.provenance or (_from(call.tool),))
 
     async def _command(
-        self, state: Conversation, reply: ModelReplied, call: ToolCall, tool: ToolListed
+        self, state: Conversation, reply: ModelReplied, call: ToolCall, known: Mapping[str, ToolListed]
     ) -> ToolAnswered:
-        arguments = dict(call.arguments)
+        tool, arguments = known[call.tool], dict(call.arguments)
         beside = {
             name: arguments.pop(name)
             for name in (SIMULATE, REASON)
@@ -129,6 +132,12 @@ class Hands:
             return refusal(reply, call, f"{SIMULATE} must be true or false, {REASON} a text")
         if problem := self._problem(tool, arguments):
             return refusal(reply, call, f"not sent to the gate: {problem}")
+        # Who was shown nothing else can only have it from the person.
+        own = not rests_on(state, reply) or self._is_own(
+            state, reply, call, known, arguments, simulates=simulate
+        )
+        if tool.safe_direction and not own:
+            return withheld(reply, call, tool, arguments)
         intent = intent_of(
             state,
             reply,
@@ -139,9 +148,24 @@ class Hands:
             arguments=arguments,
             mode="simulate" if simulate else "execute",
             reason=reason[:MAX_REASON],
+            is_own=own,
         )
         outcome = await self._send(call.tool, intent, is_safe=tool.safe_direction)
         return answer(reply, call, outcome, *content_of(outcome))
+
+    def _is_own(
+        self,
+        state: Conversation,
+        reply: ModelReplied,
+        call: ToolCall,
+        known: Mapping[str, ToolListed],
+        arguments: Mapping[str, Any],
+        *,
+        simulates: bool,
+    ) -> bool:
+        catalogue = self._kept.of(tuple(known.values()))
+        tool = known[call.tool]
+        return is_own(state, reply, call, tool, arguments, simulates=simulates, known=catalogue)
 
     def _names(self, tool: ToolListed) -> frozenset[str]:
         asset = self.plant.model.assets.get(tool.asset)

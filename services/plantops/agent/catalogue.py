@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
+from plantops.agent.offering import plainly
 from plantops.agent.port import LanguageModel
 from plantops.events.base import PrincipalName, Record, SiteName, encode_json
 from plantops.events.queries import ProblemDetail, read_answer
@@ -32,6 +33,7 @@ _CURSOR: Final[dict[str, Any]] = {
 }
 _FRESH_SECONDS: Final = 5.0
 _KEPT: Final = 500
+_MOST_PLAIN: Final = 10_000
 
 T = TypeVar("T", bound=Record)
 
@@ -49,9 +51,11 @@ class Catalogue:
     _lists: OrderedDict[tuple[PrincipalName, ...], tuple[float, tuple[ToolListed, ...]]] = field(
         default_factory=OrderedDict, repr=False
     )
+    _plain: dict[int, tuple[ToolListed, ToolListed]] = field(default_factory=dict, repr=False)
 
     async def known(self, chain: tuple[PrincipalName, ...]) -> tuple[ToolListed, ...]:
-        """All that the chain may use, with what a call may say beside. An older list while nobody answers.
+        """All reads that the chain may use, and every operation: whether it may be asked is the gate's word,
+        with its reason. With what a call may say beside. An older list while nobody answers.
 
         Raises: Refused with the service's reason; BrokerError when there was never an answer.
         """
@@ -60,12 +64,14 @@ class Catalogue:
             return found[1]
         try:
             told = await self._ask("list", CatalogueAsked(on_behalf_of=chain), CatalogueTold)
+            every = await self._ask("list", CatalogueAsked(on_behalf_of=chain, all=True), CatalogueTold)
         except BrokerError as error:
             if found is None:
                 raise
             log.info("agent.old_catalogue", reason=error.message)
             return found[1]
-        tools = tuple(map(_extended, told.tools))
+        usable = {tool.name for tool in told.tools}
+        tools = tuple(_extended(tool) for tool in every.tools if _is_for(tool, usable))
         self._lists[chain] = (time.monotonic(), tools)
         self._lists.move_to_end(chain)
         while len(self._lists) > _KEPT:
@@ -76,16 +82,31 @@ class Catalogue:
         self, chain: tuple[PrincipalName, ...], words: str, known: Sequence[ToolListed], model: LanguageModel
     ) -> tuple[ToolListed, ...]:
         """The best for `words` with every safe-direction operation; all that are known where the model wants
-        that, where there are no more, or where the search gives no answer."""
+        that, where there are no more, or where the search gives no answer. None has a free text of the plant.
+        """
         if model.most_tools == 0 or len(known) <= model.most_tools:
-            return tuple(known)
-        question = CatalogueAsked(query=words, limit=model.most_tools, on_behalf_of=chain)
+            return self._plainly(known)
+        question = CatalogueAsked(query=words, limit=model.most_tools, all=True, on_behalf_of=chain)
         try:
             told = await self._ask("search", question, CatalogueTold)
         except (BrokerError, Refused) as error:
             log.info("agent.no_search", reason=error.message)
-            return tuple(known)
-        return tuple(map(_extended, told.tools))
+            return self._plainly(known)
+        usable = {tool.name for tool in known}
+        return tuple(plainly(_extended(tool)) for tool in told.tools if _is_for(tool, usable))
+
+    def _plainly(self, known: Sequence[ToolListed]) -> tuple[ToolListed, ...]:
+        """Made once for each tool that is known: a turn of the rules is shorter than a large catalogue."""
+        if len(self._plain) > _MOST_PLAIN:
+            self._plain.clear()
+        # Beside each its origin, which so keeps its identity.
+        return tuple(self._plain_of(tool) for tool in known)
+
+    def _plain_of(self, tool: ToolListed) -> ToolListed:
+        kept = self._plain.get(id(tool))
+        if kept is None:
+            kept = self._plain[id(tool)] = (tool, plainly(tool))
+        return kept[1]
 
     async def call(self, asked: ToolAsked) -> ToolTold:
         """Have a tool read. Raises: Refused with the service's reason, BrokerError."""
@@ -101,6 +122,10 @@ class Catalogue:
         if isinstance(told, ProblemDetail):
             raise Refused(told.message, reason=told.code)
         return told
+
+
+def _is_for(tool: ToolListed, usable: set[str]) -> bool:
+    return tool.kind == "operation" or tool.name in usable
 
 
 def _extended(tool: ToolListed) -> ToolListed:

@@ -21,7 +21,7 @@ from plantops.events.conversation import (
     TurnAsked,
     TurnEnded,
 )
-from plantops.events.provenance import TRUSTED, Provenance
+from plantops.events.provenance import Provenance
 
 _MAX_TOKEN: Final = 64
 _OWNER_DIGITS: Final = 16
@@ -108,12 +108,13 @@ class Conversation:
     def seen(self) -> tuple[Provenance, ...]:
         """Where everything came from that a model was given since the last reset and that no person said.
 
+        No tool gives a person's words, whatever it says of its result.
         Also of turns that are too long ago to be shown: what the model said of them is shown for longer.
         """
         found: dict[Provenance, None] = {}
         for turn in self.visible:
             for answer in turn.answered:
-                found.update((one, None) for one in answer.provenance if one.channel not in TRUSTED)
+                found.update(dict.fromkeys(answer.provenance))
         return tuple(found)
 
 

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Final, TypeAlias
 
 from plantops.agent.conversation import Conversation, Turn
+from plantops.agent.own_words import SAY, foreign_passages, how_to_say
 from plantops.agent.port import (
     Facts,
     Limits,
@@ -196,6 +197,7 @@ def refusal(reply: ModelReplied, call: ToolCall, reason: str) -> ToolAnswered:
 def end(turn: Turn, status: TurnStatus, reply: str) -> TurnEnded:
     """The end of a turn, with what its calls came to; results of reads stand in their own events."""
     outcomes = tuple(answered.outcome for answered in turn.answered)
+    reply = "\n".join((reply, *_not_sent(outcomes, reply)))
     waiting = next((one for one in reversed(outcomes) if one.status == "pending_approval"), None)
     rests_on = dict.fromkeys(one for answered in turn.answered for one in answered.provenance)
     return TurnEnded(
@@ -212,6 +214,14 @@ def end(turn: Turn, status: TurnStatus, reply: str) -> TurnEnded:
     )
 
 
+def _not_sent(outcomes: Iterable[ToolOutcome], reply: str) -> Iterator[str]:
+    """What was withheld is told whatever the model says of it, once each."""
+    told = {one.result[SAY]: one for one in outcomes if isinstance(one.result, dict) and SAY in one.result}
+    for say in told:
+        if say not in reply:
+            yield f"I did not send a stop that I only read about. If you want it, say: {say}"
+
+
 def intent_of(
     state: Conversation,
     reply: ModelReplied,
@@ -223,8 +233,12 @@ def intent_of(
     arguments: Mapping[str, Scalar],
     mode: Mode,
     reason: str = "",
+    is_own: bool = False,
 ) -> Intent:
-    """What a call asks of the gate. The same bytes however often it is made: it is one command."""
+    """What a call asks of the gate. The same bytes however often it is made: it is one command.
+
+    `is_own`: it is the person's own word, and so rests on nothing that was read.
+    """
     turn = state.turns[reply.turn - 1]
     key = f"{reply.conversation}/{call.id}"
     return Intent(
@@ -241,11 +255,27 @@ def intent_of(
         expires_at=turn.asked.asked_at + INTENT_LIFE,
         model=model,
         reason=reason,
-        derived_from=derived_from(_before(state, reply).seen()),
+        derived_from=() if is_own else rests_on(state, reply),
     )
 
 
-def derived_from(seen: Sequence[Provenance]) -> tuple[str, ...]:
+def rests_on(state: Conversation, reply: ModelReplied) -> tuple[str, ...]:
+    """Names of all that the model was shown before this reply and that the person did not say himself."""
+    before = _before(state, reply)
+    return derived_from(before.seen(), foreign_passages(before.visible))
+
+
+def withheld(
+    reply: ModelReplied, call: ToolCall, tool: ToolListed, arguments: Mapping[str, Scalar]
+) -> ToolAnswered:
+    """A stop that the model proposes upon what it read: an act too, so the person says it himself."""
+    say = how_to_say(tool, arguments)
+    reason = f"not sent: it rests on what was read, and the person did not ask for it. To have it: {say}"
+    outcome = ToolOutcome(tool=call.tool, status="failed", success=False, error=reason, result={SAY: say})
+    return answer(reply, call, outcome, encode_json({"error": reason}).decode(), ())
+
+
+def derived_from(seen: Sequence[Provenance], passages: Sequence[str] = ()) -> tuple[str, ...]:
     """Names for an intent: `tag:plc1.speed@TAGS:1234`. The same thing read twice counts once, as read last.
 
     Of more than the gate's door takes the last name says how many others there are, and their digest.
@@ -255,6 +285,7 @@ def derived_from(seen: Sequence[Provenance]) -> tuple[str, ...]:
         (f"{name}@{one.stream}:{one.sequence}" if one.stream else name)[:_MAX_NAME]
         for name, one in last.items()
     ]
+    names = [*passages, *names]
     if len(names) <= MAX_DERIVED:
         return tuple(names)
     kept, rest = names[: MAX_DERIVED - 1], names[MAX_DERIVED - 1 :]

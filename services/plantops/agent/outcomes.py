@@ -24,6 +24,7 @@ _BY_PHASE: Final[dict[str, OutcomeStatus]] = {
     "done": "completed",
 }
 _MAX_REASON: Final = 1000
+_FROM_THE_PLANT: Final = ("projected", "simulator", "written", "outputs", "text")
 
 
 def outcome_of(
@@ -54,8 +55,9 @@ def outcome_of(
 def content_of(outcome: ToolOutcome) -> tuple[str, tuple[Provenance, ...]]:
     """What the model is shown of an outcome, and where it came from.
 
-    Only a reason is free text, in which the plant may have had a say: then whatever the model wants next
-    rests on it. Status, arguments and numbers are the gate's.
+    Status, arguments and numbers are the gate's. In a reason, and in any text that stood in the plant, is to
+    stand there or was given back by it, somebody else may have had a say: then whatever the model wants next
+    rests on it.
     """
     told = {
         "status": outcome.status,
@@ -66,9 +68,23 @@ def content_of(outcome: ToolOutcome) -> tuple[str, tuple[Provenance, ...]]:
         "reason": outcome.error,
     }
     shown = {name: value for name, value in told.items() if value not in ("", None, False)}
-    text = outcome.error or (outcome.result or {}).get("text", "")
-    provenance = (Provenance(channel="command", name=outcome.command),) if text and outcome.command else ()
+    result = outcome.result or {}
+    has_text = bool(outcome.error) or any(_has_text(result.get(name)) for name in _FROM_THE_PLANT)
+    is_seen = has_text and bool(outcome.command)
+    provenance = (Provenance(channel="command", name=outcome.command),) if is_seen else ()
     return encode_json(shown).decode(), provenance
+
+
+def _has_text(value: Any) -> bool:
+    match value:
+        case str():
+            return bool(value)
+        case dict():
+            return any(map(_has_text, value.values()))
+        case list() | tuple():
+            return any(map(_has_text, value))
+        case _:
+            return False
 
 
 def _verdict(intent: Intent, status: CommandStatus) -> OutcomeStatus:

@@ -111,6 +111,9 @@ class ModelRequest(Record, frozen=True):
 class ModelReply(Record, frozen=True):
     """What it said. `provider` and `model` name who answered; after a fall-back that is the second one.
 
+    `exact`: its commands follow from the person's words of this turn and the catalogue alone, never from what
+    a tool gave. A provider says so of itself, so nothing is let through for it: each call is judged.
+
     The ids of `calls` need not be unique: they are stored, and shown later, under ids of our own. A tool or
     arguments that do not exist may be in here: they are checked before anything is done.
     """
@@ -123,6 +126,7 @@ class ModelReply(Record, frozen=True):
     stopped: Stopped = "done"
     fell_back_from: str = ""
     problem: str = ""
+    exact: bool = False
 
 
 class LanguageModel(Protocol):

@@ -13,8 +13,6 @@ Channel: TypeAlias = Literal[
 says of itself. `device`: read directly. `asset`: texts of the model or of an AAS. `mcp`: another server's
 result."""
 
-TRUSTED: tuple[Channel, ...] = ("question",)
-
 
 class Provenance(Record, frozen=True):
     """One thing that a proposal or an answer rests on.

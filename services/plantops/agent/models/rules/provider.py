@@ -62,6 +62,7 @@ def reply_to(request: ModelRequest, known: Known | None = None) -> ModelReply:
         ),
         provider=NAME,
         model=VERSION,
+        exact=True,
     )
 
 
