@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from agent.models.asking import person, request
@@ -341,6 +342,18 @@ def test_of_two_assets_none_is_chosen(text: str, asked: str) -> None:
 )
 def test_the_named_asset_is_the_one(text: str, expected: list[tuple[str, dict[str, Any]]]) -> None:
     assert calls_of(text, TWO_PUMPS) == expected
+
+
+def test_an_emergency_goes_in_the_safe_direction_whatever_an_operation_is_called() -> None:
+    """One that is not in the safe direction by policy would wait for persons."""
+    tools = tuple(
+        msgspec.structs.replace(tool, safe_direction=tool.operation == "StopPump") for tool in (*READS, *DEMO)
+    )
+    assert calls_of("emergency stop", tools) == [(STOP, {})]
+    alone = tuple(tool for tool in tools if tool.operation != "StopPump")
+    assert calls_of("emergency stop", alone) == [(ESTOP, {})]
+    nothing = tuple(tool for tool in alone if tool.operation != "EmergencyStop")
+    assert calls_of("emergency stop", nothing) == []
 
 
 def test_it_is_the_asset_that_was_named_before() -> None:

@@ -144,6 +144,23 @@ def test_a_status_operation_of_the_catalogue_goes_before_the_twin() -> None:
     assert [call.tool for call in calls] == ["pump-001__GetStatus"]
 
 
+@pytest.mark.parametrize(
+    ("text", "tool"),
+    [
+        ("show the last commands", "command-list"),
+        ("show alarms", "alarm-list"),
+        ("are there any alarms?", "alarm-list"),
+        ("any findings?", "finding-list"),
+        ("what is locked?", "holds-list"),
+        ("list pending approvals", "approvals-list"),
+        ("is the device connected?", "source-health"),
+        ("what became of c12?", "command-status"),
+    ],
+)
+def test_each_subject_has_its_tool(text: str, tool: str) -> None:
+    assert [call.tool for call in reply_to(request(person(text))).calls] == [tool]
+
+
 def test_the_past_is_never_answered_with_the_present() -> None:
     for text in ("what was the level yesterday?", "speed an hour ago", "level last week"):
         _, calls = converse(text, ANSWERS)

@@ -24,8 +24,8 @@ _ALL: Final = frozenset(["everything", "all"])
 def emergency_of(clause: Clause, matcher: Matcher) -> tuple[Operation, ...] | None:
     """The safe-direction operations that a clause asks for at once; None when it asks for none.
 
-    With an asset named those of it alone. Where an operation is made for emergencies it goes before other
-    ones; without an asset, each asset that has one.
+    With an asset named those of it alone; else, where some assets have an operation made for emergencies,
+    these assets; else all.
     """
     if clause.mood in ("question", "info", "may", "why") or clause.is_negated or clause.condition:
         return None
@@ -34,12 +34,13 @@ def emergency_of(clause: Clause, matcher: Matcher) -> tuple[Operation, ...] | No
         return None
     assets = matcher.assets.named(clause.tokens).assets
     within = [one for one in matcher.operations if assets is None or one.tool.asset in assets]
-    safe = [one for one in within if one.tool.safe_direction and not _needs(one)]
     made_for_it = [one for one in within if one.is_emergency and not _needs(one)]
     if urgent and made_for_it:
         # An asset without one is in the range of those that have one, as the plant's designer saw it.
-        return tuple(made_for_it)
-    return _one_each(safe, urgent=urgent)
+        theirs = {one.tool.asset for one in made_for_it}
+        within = [one for one in within if one.tool.asset in theirs]
+    safe = [one for one in within if one.tool.safe_direction and not _needs(one)]
+    return _one_each(safe, made_for_it if urgent else [], urgent=urgent)
 
 
 def _is_urgent(tokens: tuple[Token, ...]) -> bool:
@@ -63,13 +64,16 @@ def _is_everything(tokens: tuple[Token, ...]) -> bool:
     )
 
 
-def _one_each(safe: list[Operation], *, urgent: bool) -> tuple[Operation, ...]:
-    """One operation for each asset: that for emergencies when it is urgent, else the plain one."""
+def _one_each(safe: list[Operation], made_for_it: list[Operation], *, urgent: bool) -> tuple[Operation, ...]:
+    """One operation for each asset: that for emergencies when it is urgent, else the plain one. One that the
+    policy does not count to the safe direction would wait for persons: only where there is no other."""
     chosen: dict[str, Operation] = {}
     for one in safe:
         other = chosen.get(one.tool.asset)
         if other is None or (one.is_emergency == urgent and other.is_emergency != urgent):
             chosen[one.tool.asset] = one
+    for one in made_for_it:
+        chosen.setdefault(one.tool.asset, one)
     return tuple(chosen.values())
 
 

@@ -203,14 +203,14 @@ def topic_of(clause: Clause, facts: Facts, catalogue: Known) -> Topic:
     ):
         return Said(catalogue.help)
     known, assets = catalogue.by_name, catalogue.matcher.assets
-    if said & PAST:
-        return _past(clause, catalogue)
     for tool, about in _SUBJECTS:
         if said & about and tool in known:
             return Plain(Read(tool, {}))
     for about in (_ALARMS, _FINDINGS):
         if said & about:
             return _by_name(about, known)
+    if said & PAST:
+        return _past(clause, catalogue)
     if tags := tuple(token.text for token in tokens if _is_tag(token, assets)):
         return Tag(tags)
     return Value(
