@@ -90,6 +90,13 @@ async def test_a_long_head_and_many_headers_are_refused(quick: Frame) -> None:
         b"GET / HTTP/9.9\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01",
         b"GET \xff HTTP/1.1\r\n\r\n",
+        b"GET /v1/me HTTP/1.1\r\nX-Roles: operator\r\nConnection: close\r\n\r\n",
+        b"GET /v1/me HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n",
+        HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        HEAD + b"Content-Length: 2\r\nContent-Length: 20\r\n\r\n{}",
+        HEAD + b"Content-Length: -2\r\n\r\n{}",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        HEAD + b"X-A : b\r\n\r\n",
     ],
 )
 async def test_what_is_no_http_is_told_so_in_the_envelope(quick: Frame, sent: bytes) -> None:

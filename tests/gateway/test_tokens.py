@@ -16,6 +16,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from plantops.events.base import SiteName
+from plantops.gateway.identity.authenticator import Authenticator
 from plantops.gateway.identity.credentials import Unproved
 from plantops.gateway.identity.jwks import ProviderKeys, ProviderUnavailable, check_address
 from plantops.gateway.identity.tokens import Tokens
@@ -260,6 +262,15 @@ async def test_a_document_of_another_issuer_gives_no_keys(served: Provider, tmp_
 def test_a_provider_is_asked_by_https_only(address: str) -> None:
     with pytest.raises(SettingsError, match="https"):
         check_address(address)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"keys": []}', '{"keys": [{"kty": "oct", "k": "AAAA"}]}', "[]"])
+def test_a_file_without_keys_stops_the_start(tmp_path: Path, text: str) -> None:
+    (tmp_path / "jwks.json").write_text(text)
+    for name in ("jwks.json", "elsewhere.json"):
+        jwt = JwtSettings(issuer="https://login.example", audience=AUDIENCE, jwks=name)
+        with pytest.raises(SettingsError, match=name):
+            Authenticator.read(GatewaySettings(jwt=jwt), SiteName("demo"), tmp_path)
 
 
 # Over HTTP

@@ -24,8 +24,9 @@ from plantops.gateway.identity.credentials import Credentials, Unproved, headers
 from plantops.gateway.limits import Limits
 from plantops.gateway.metrics import Metrics
 from plantops.gateway.problems import HttpProblem, rate_limited
-from plantops.gateway.requests import REQUEST_ID, Asked, check_body_size, check_origin, request_id
+from plantops.gateway.requests import REQUEST_ID, Asked, check_body_size, check_host, check_origin, request_id
 from plantops.gateway.tracing import traced
+from plantops.runtime.tracing import current
 
 log = structlog.get_logger("plantops.gateway")
 
@@ -67,6 +68,7 @@ class Front:
         began = time.monotonic()
         bound = structlog.contextvars.bound_contextvars(request=name)
         with bound, self.metrics.in_flight(), traced(asked) as span:
+            trace = current().split("-")[1]
             await self._run(asked, receive, answer)
             span.end(answer.route, answer.status, name)
         self.metrics.done(asked.method, answer.route, answer.status, time.monotonic() - began)
@@ -74,6 +76,7 @@ class Front:
         log.info(
             "request.done",
             request=name,
+            trace=trace,
             method=asked.method,
             route=answer.route,
             status=answer.status,
@@ -105,6 +108,7 @@ class Front:
         if wait := self.limits.of_address(address):
             self.metrics.refused("address_limit")
             raise rate_limited(wait)
+        check_host(asked)
         check_origin(asked)
         if self._is_open(asked.path):
             return

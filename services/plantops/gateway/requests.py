@@ -86,6 +86,12 @@ def _too_large(limit: int) -> HttpProblem:
     )
 
 
+def check_host(asked: Asked) -> None:
+    """RFC 9112, 3.2: exactly one Host, or who is asked is not said. Raises: HttpProblem (400)."""
+    if len(asked.headers.get("host", ())) != 1 and asked.scope.get("http_version") != "1.0":
+        raise HttpProblem(400, "bad_request", "the request needs one Host header")
+
+
 def check_origin(asked: Asked) -> None:
     """A browser shows a client certificate on behalf of any page; so a page of another origin may change
     nothing and open no WebSocket (CORS is off). Programs send no Origin. Raises: HttpProblem (403).

@@ -12,7 +12,7 @@ from plantops.gateway.identity.api_keys import ApiKeys
 from plantops.gateway.identity.certificates import Certificates
 from plantops.gateway.identity.credentials import Credentials, Unproved
 from plantops.gateway.identity.demo import Demo
-from plantops.gateway.identity.jwks import ProviderKeys, check_address
+from plantops.gateway.identity.jwks import ProviderKeys, check_address, keys_in
 from plantops.gateway.identity.proxies import Proxies
 from plantops.gateway.identity.tokens import Tokens
 from plantops.gateway.problems import HttpProblem
@@ -102,6 +102,18 @@ class Authenticator:
 def _tokens(settings: JwtSettings, folder: Path) -> Tokens:
     if not settings.algorithms:
         raise SettingsError("name at least one algorithm", setting="gateway.jwt.algorithms")
-    if not settings.jwks:
+    if settings.jwks:
+        _check_file(folder / settings.jwks)
+    else:
         check_address(settings.issuer)
     return Tokens(settings, ProviderKeys(settings, folder))
+
+
+def _check_file(path: Path) -> None:
+    """What cannot be read later is only logged, and the keys known serve on; at the start it is a mistake."""
+    try:
+        found = keys_in(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} is no JWK set: {error}", setting="gateway.jwt.jwks") from error
+    if not found:
+        raise SettingsError(f"{path} has no public key for signatures", setting="gateway.jwt.jwks")
