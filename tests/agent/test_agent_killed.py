@@ -66,7 +66,9 @@ async def test_a_host_killed_with_its_intent_at_the_gate_commands_once(rig: Agen
         taken = await rig.ask("half of it", conversation="one")
         await until(lambda: first.poll() is not None, seconds=PATIENCE)
     assert list(rig.gate.handed_in.values()) == [1]
-    with host(rig, REPLIES) as second:
+    # A model says something else the second time: what it had said is stored.
+    otherwise = {"half of it": [says("no"), wants((SPEED[0], {"RPM": 2000.0})), says("done")]}
+    with host(rig, otherwise) as second:
         await up(rig, second)
         told = await rig.answered(taken)
     assert (told.status, [one.status for one in told.outcomes]) == ("answered", ["read", "completed"])

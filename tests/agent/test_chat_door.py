@@ -10,6 +10,7 @@ from plantops.agent.specs import AGENT
 from plantops.events.base import PrincipalName
 from plantops.events.chatting import (
     ChatAsked,
+    ChatTaken,
     ConversationsAsked,
     ConversationTold,
     ResetAsked,
@@ -17,6 +18,7 @@ from plantops.events.chatting import (
     TurnAskedFor,
 )
 from plantops.events.command_parts import Intent
+from plantops.events.queries import ProblemDetail
 from support.agent_rig import SPEED, AgentRig, ScriptedModel, says, wants
 
 ALICE = PrincipalName("alice")
@@ -106,3 +108,17 @@ async def test_what_does_not_fit_is_refused_at_the_door(rig: AgentRig, asked: Ch
     async with rig.host(ScriptedModel()):
         assert (await rig.refused("ask", asked)).code == code
     assert await rig.stored() == []
+
+
+async def test_of_questions_at_two_hosts_at_once_one_is_taken(rig: AgentRig) -> None:
+    model = ScriptedModel(before=lambda _request, _on_text: asyncio.Event().wait())
+    async with rig.host(model), rig.host(model):
+        answers = await asyncio.gather(
+            *(
+                rig.request("ask", ChatAsked(message=f"go {number}", conversation="one"), ChatTaken)
+                for number in range(8)
+            )
+        )
+        refused = [one.code for one in answers if isinstance(one, ProblemDetail)]
+        assert refused == ["turn_open"] * 7
+        assert (await rig.kinds()).count("TurnAsked") == 1

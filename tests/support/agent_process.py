@@ -60,7 +60,7 @@ def spawn(
     with (folder / "agent.log").open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "support.agent_process", str(path)],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(Path(__file__).parent.parent), *sys.path))},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
