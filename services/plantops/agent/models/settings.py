@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from plantops.runtime.errors import SettingsError
+from plantops.runtime.kinds import SecretReference
 
 Provider: TypeAlias = Literal["rules", "anthropic", "openai", "recorded"]
 _Seconds = Annotated[float, Meta(gt=0)]
@@ -64,7 +65,7 @@ class ModelSettings(Part, frozen=True):
 
     provider: Provider = "rules"
     model: str = ""
-    key: str = ""
+    key: SecretReference = ""
     base_url: str = ""
     try_seconds: _Seconds = 30.0
     connect_seconds: _Seconds = 5.0

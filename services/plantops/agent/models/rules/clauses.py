@@ -36,6 +36,7 @@ _NEGATED_PHRASES: Final = (
 _CONDITIONS: Final = words(
     "if when whenever once unless until till after before while whilst provided assuming tomorrow "
     "tonight later soon every daily hourly weekly otherwise else or eventually sometime maybe perhaps"
+    " case"
 )
 _NO_CONDITION: Final = (
     ("if", "you", "please"),

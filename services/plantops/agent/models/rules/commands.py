@@ -137,7 +137,9 @@ class Matcher:
     ) -> Wish | None:
         names = frozenset(name for operation in exact for name in operation.names)
         taken = frozenset(place for place, token in enumerate(tokens) if token.text in names)
-        first = next((place for place in range(len(tokens)) if place not in named.places), None)
+        first = next(
+            (place for place in range(len(tokens)) if place in taken or place not in named.places), None
+        )
         if first is not None and first not in taken:
             if tokens[first].text not in (*GENERIC, "the"):
                 return None
@@ -201,6 +203,9 @@ class Matcher:
             and place not in wish.named.places
             and not _is_explained(token, known)
         )
+        if not wish.verb_word and not wish.exact and not self._is_anchored(wish, operation, filling):
+            # "900 rpm" alone says what somebody saw as well as what he wants.
+            left = wish.tokens
         if operation.arguments and any(token.text in _RELATIVE for token in left):
             left = tuple(token for token in left if token.text not in _RELATIVE)
             filling.doubt = (
@@ -208,6 +213,12 @@ class Matcher:
                 f" {operation.title}: {', '.join(one.range_text() for one in operation.arguments)}?"
             )
         return _Fit(operation, filling, left)
+
+    def _is_anchored(self, wish: Wish, operation: Operation, filling: Filling) -> bool:
+        """Whether a clause without a verb names what is set ("speed 900"), or where to ("valve to 50 %")."""
+        names = operation.objects | {word for one in operation.arguments for word in one.words}
+        free = [token.text for place, token in enumerate(wish.tokens) if place not in filling.places]
+        return bool(names.intersection(free)) or (bool(wish.named.mentions) and "to" in free)
 
     def _none(self, wish: Wish, assets: frozenset[str] | None) -> Doubt:
         where = ", ".join(sorted(assets)) if assets else ""

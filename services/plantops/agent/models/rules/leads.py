@@ -7,7 +7,8 @@ from typing import Final
 from plantops.agent.models.rules.text import Token, words
 
 _WORDS: Final = words(
-    "please kindly now ok okay hey hi hello just so well right alright yes yeah yep sure thanks thank "
+    "please kindly now first firstly ok okay hey hi hello just so well right alright yes yeah yep "
+    "sure thanks thank "
     "great good morning afternoon evening day agent assistant computer plantops dear quickly "
     "immediately also again then oh uh um er hmm : - ,"
 )
@@ -28,6 +29,7 @@ _POLITE: Final = tuple(
         "i need to",
         "i would like you to",
         "i would like to",
+        "i would rather",
         "i like to",
         "i ask you to",
         "we want to",

@@ -81,6 +81,13 @@ def _draw(
 ) -> None:
     if _is_emergency(drawn, matcher, clause):
         return
+    if (
+        len(clause.tokens) > 2
+        and clause.tokens[0].text == "emergency"
+        and clause.tokens[1].text in (":", "-")
+    ):
+        # "Emergency: close the valve" says why, and then what.
+        clause = replace(clause, tokens=clause.tokens[2:])
     match clause.mood:
         case "retract":
             _retract(drawn)
