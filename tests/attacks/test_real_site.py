@@ -18,10 +18,11 @@ from plantops.deployment.identities import process_specs
 from plantops.flow.accounts import login_rights
 from plantops.flow.patterns import covers
 from plantops.flow.streams import streams
+from plantops.gateway.specs import GATEWAY
 from support.nats import Broker, until
 
 SITE = "demo"
-PERSONS = ("alice", "mallory")
+PERSONS = ("alice", "mallory", GATEWAY)
 SPECS = process_specs(SITE, ("plc1", "opc1"))
 EVERYBODY = (*(spec.name for spec in SPECS), *PERSONS)
 STREAMS = tuple(settings.name for settings in streams())

@@ -18,6 +18,7 @@ from plantops.flow.provision import Report, provision
 from plantops.flow.rights import inbox_prefix
 from plantops.flow.server import EmbeddedServer
 from plantops.flow.streams import DEFAULTS, StreamSettings
+from plantops.gateway.specs import GATEWAY
 from plantops.runtime.nkey import NKey
 
 AUDIT_PROVISIONER = "audit-provisioner"
@@ -60,7 +61,9 @@ class Broker:
         return Plant(
             site=self.site,
             processes=self.specs,
-            clients=[ClientSpec(name, self.keys[name].public) for name in self.clients],
+            clients=[
+                ClientSpec(name, self.keys[name].public, relays=name == GATEWAY) for name in self.clients
+            ],
             keys={spec.name: self.keys[spec.name].public for spec in self.specs},
             plant_provisioner=self.keys[PROVISIONER].public,
             audit_provisioner=self.keys[AUDIT_PROVISIONER].public,
