@@ -31,6 +31,7 @@ ENTRIES: Final = {
             "up": ("up", "Start everything: broker, processes and, for the demo site, the simulated plant."),
             "demo": ("demo", "Tell a newcomer what PlantOps does, on real protocols and a real broker."),
             "init": ("initialise", "Make a site: files, a folder of keys per process, a first policy."),
+            "config": ("configuration", "Show and check what plantops.toml and the environment say."),
             "doctor": ("doctor", "Check the installation, the site folder, the disk and what runs."),
             "run": ("running", "Run single processes of a site in the foreground."),
             "provision": (

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import msgspec
 
 from plantops.deployment.folder import SiteFolder
 from plantops.deployment.settings import SiteSettings
+from plantops.deployment.variables import BROKER_URL, VARIABLES
 from plantops.events.base import is_token
 from plantops.runtime.errors import SettingsError
-from plantops.runtime.settings import line_in, load_toml
+from plantops.runtime.settings import load_toml, where
+from plantops.runtime.variables import Given
 
+__all__ = ["BROKER_URL", "SCHEMES", "Place", "load_place", "wrong"]
 SCHEMES = ("nats://", "tls://", "ws://", "wss://")
-BROKER_URL = "PLANTOPS_BROKER_URL"
-"""Where a container reaches the broker that the site file knows by its address on the host."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A site's folder and its settings file."""
+    """A site's folder and its settings; `given` is what the environment said of them."""
 
     folder: SiteFolder
     settings: SiteSettings
+    given: tuple[Given, ...] = field(default=(), kw_only=True)
 
     @property
     def name(self) -> str:
@@ -33,14 +33,18 @@ class Place:
 
 
 def load_place(root: Path, environment: Mapping[str, str] = os.environ) -> Place:
-    """Read and check plantops.toml alone. Raises: SettingsError naming file, key and line."""
+    """Read and check plantops.toml alone, with what the environment says instead.
+
+    Raises: SettingsError naming file and line, or the variable, and key.
+    """
     folder = SiteFolder(root)
     if not folder.settings.exists():
         raise SettingsError(
             f"{folder.settings} does not exist: make a site with `plantops init {root}`", setting="folder"
         )
-    settings = load_toml(folder.settings, SiteSettings)
-    place = Place(folder, settings)
+    given = VARIABLES.given(environment)
+    settings = load_toml(folder.settings, SiteSettings, given)
+    place = Place(folder, settings, given=given)
     if not is_token(settings.site):
         raise wrong(place, "site", f"is {settings.site!r}: use letters, digits, '-' and '_'")
     if not settings.sources:
@@ -51,20 +55,10 @@ def load_place(root: Path, environment: Mapping[str, str] = os.environ) -> Place
     for key, port in (("broker.port", broker.port), ("broker.monitor_port", broker.monitor_port)):
         if not 0 <= port <= 65_535:
             raise wrong(place, key, f"is {port}: a port is 1 to 65535, or 0 for a free one")
-    return _with_url_of(place, environment)
-
-
-def _with_url_of(place: Place, environment: Mapping[str, str]) -> Place:
-    url = environment.get(BROKER_URL, "")
-    if not url:
-        return place
-    if not url.startswith(SCHEMES):
-        raise SettingsError(f"{BROKER_URL} is {url!r}: write nats://host:port", setting=BROKER_URL)
-    broker = msgspec.structs.replace(place.settings.broker, url=url)
-    return Place(place.folder, msgspec.structs.replace(place.settings, broker=broker))
+    return place
 
 
 def wrong(place: Place, key: str, problem: str) -> SettingsError:
-    """A mistake in plantops.toml, with its line."""
-    line = line_in(place.folder.settings, tuple(key.split(".")))
-    return SettingsError(f"{place.folder.settings}:{line}: {key} {problem}", setting=key)
+    """A mistake in plantops.toml, with its line, or in the variable that says it instead."""
+    said = where(place.folder.settings, tuple(key.split(".")), place.given)
+    return SettingsError(f"{said}: {key} {problem}", setting=key)

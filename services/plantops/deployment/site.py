@@ -50,7 +50,7 @@ def load_site(root: Path) -> Site:
     place = load_place(root)
     sources = {name: _source(place, name) for name in place.settings.sources}
     _check_tags_of(sources)
-    return Site(place.folder, place.settings, sources, _plant(place, sources))
+    return Site(place.folder, place.settings, sources, _plant(place, sources), given=place.given)
 
 
 def _file(place: Place, key: str, name: str) -> Path:

@@ -7,6 +7,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from plantops.runtime.kinds import SecretReference
+
 _Seconds = Annotated[float, Meta(gt=0)]
 _Count = Annotated[int, Meta(gt=0)]
 
@@ -103,7 +105,7 @@ class DelegateSettings(Part, frozen=True):
     """
 
     principal: str
-    secret: str
+    secret: SecretReference
 
 
 class RateSettings(Part, frozen=True):

@@ -23,6 +23,8 @@ from nacl.utils import random
 from plantops.runtime.errors import IntegrityError, SettingsError
 
 MAX_SECRET_CHARACTERS: Final = 64 * 1024
+REFERENCE_KINDS: Final = ("secret", "file", "env")
+"""What a reference to a secret begins with, before its colon."""
 _FORMAT: Final = b"plantops-secrets:v1"
 _MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 _HOW_TO: Final = (

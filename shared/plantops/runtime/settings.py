@@ -5,15 +5,16 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from msgspec import inspect
 
 from plantops.runtime.errors import SettingsError
+from plantops.runtime.kinds import choices, kinds, names
 from plantops.runtime.toml_lines import Place, lines_of
+from plantops.runtime.variables import Given, giver, put
 
 T = TypeVar("T")
 
@@ -34,13 +35,15 @@ _WORDS = {
 }
 
 
-def load_toml(path: Path, type_: type[T]) -> T:
+def load_toml(path: Path, type_: type[T], given: Sequence[Given] = ()) -> T:
     """The settings in `path`. Nothing is converted silently: `1` is a number, `"1"` is not.
 
-    A field of type `Path` is written as a text. The error's `setting` is the dotted place in the file.
+    A field of type `Path` is written as a text. What the environment has `given` is stronger than the file.
+    The error's `setting` is the dotted place in the file.
 
-    Raises: SettingsError in one sentence naming file, line and key: no such file, no TOML, a key that
-    `type_` does not know, a key that is missing, a value of another type or outside its bounds.
+    Raises: SettingsError in one sentence naming file and line, or the variable, and key: no such file, no
+    TOML, a key that `type_` does not know, a key that is missing, a value of another type or outside its
+    bounds.
     """
     text = _read(path)
     try:
@@ -48,10 +51,21 @@ def load_toml(path: Path, type_: type[T]) -> T:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(_syntax(path, text, str(error))) from error
     try:
+        data = put(data, given)
         return msgspec.convert(data, type_, dec_hook=_from_text)
     except msgspec.ValidationError as error:
         what, place = _locate(data, type_, str(error))
-        raise _explain(path, lines_of(text), _Wrong(data, type_, what, place)) from error
+        raise _explain(_Origin(path, lines_of(text), given), _Wrong(data, type_, what, place)) from error
+
+
+def where(path: Path, place: Place, given: Sequence[Given] = ()) -> str:
+    """Who says what stands at `place`: `FILE:LINE`, or `environment NAME`."""
+    return _Origin(path, lines_of(_read(path)), given).of(place)
+
+
+def lines_in(path: Path) -> dict[Place, int]:
+    """The line of each key that stands in a file that `load_toml` has read."""
+    return lines_of(_read(path))
 
 
 def line_in(path: Path, place: Place) -> int:
@@ -134,7 +148,22 @@ class _Wrong(NamedTuple):
     place: Place
 
 
-def _explain(path: Path, lines: dict[Place, int], wrong: _Wrong) -> SettingsError:
+class _Origin(NamedTuple):
+    path: Path
+    lines: dict[Place, int]
+    given: Sequence[Given]
+
+    def of(self, place: Place) -> str:
+        if name := giver(place, self.given):
+            return f"environment {name}"
+        if place not in self.lines:  # a table that the environment alone has begun
+            for one in self.given:
+                if one.place[: len(place)] == place:
+                    return f"environment {one.name}"
+        return f"{self.path}:{_nearest(self.lines, place)}"
+
+
+def _explain(origin: _Origin, wrong: _Wrong) -> SettingsError:
     place = wrong.place
     field = _FIELD.match(wrong.what)
     if field is not None and field["problem"].startswith("contains"):
@@ -145,7 +174,7 @@ def _explain(path: Path, lines: dict[Place, int], wrong: _Wrong) -> SettingsErro
     else:
         sentence = _wrong_value(wrong)
     key = dotted(place)
-    return SettingsError(f"{path}:{_nearest(lines, place)}: {key or 'the file'} {sentence}", setting=key)
+    return SettingsError(f"{origin.of(place)}: {key or 'the file'} {sentence}", setting=key)
 
 
 def _wrong_value(wrong: _Wrong) -> str:
@@ -154,11 +183,11 @@ def _wrong_value(wrong: _Wrong) -> str:
     if expected is not None:
         wanted = " or ".join(_WORDS.get(word, word) for word in expected["wanted"].split(" | "))
         return f"is {_found(value)}, wanted {wanted}{expected['rest']}"
-    choices = sorted({str(choice) for kind in _kinds(wrong.type, wrong.place) for choice in _choices(kind)})
-    if wrong.what.startswith("Invalid enum value") and choices:
-        close = difflib.get_close_matches(str(value), choices, 1)
+    allowed = sorted({str(choice) for kind in kinds(wrong.type, wrong.place) for choice in choices(kind)})
+    if wrong.what.startswith("Invalid enum value") and allowed:
+        close = difflib.get_close_matches(str(value), allowed, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
-        return f"is {_found(value)}, wanted one of {', '.join(map(repr, choices))}{hint}"
+        return f"is {_found(value)}, wanted one of {', '.join(map(repr, allowed))}{hint}"
     return f"is {_found(value)}: {wrong.what[:1].lower()}{wrong.what[1:]}"
 
 
@@ -173,49 +202,11 @@ def _found(value: Any) -> str:
 
 
 def _suggest(key: str, type_: Any, place: Place) -> str:
-    names = [name for kind in _kinds(type_, place) for name in _names(kind)]
-    close = difflib.get_close_matches(key, names, 1)
+    known = [name for kind in kinds(type_, place) for name in names(kind)]
+    close = difflib.get_close_matches(key, known, 1)
     if close:
         return f": did you mean {close[0]!r}?"
-    return f": remove it, known keys are {', '.join(sorted(names))}" if names else ": remove it"
-
-
-def _names(kind: inspect.Type) -> tuple[str, ...]:
-    if isinstance(kind, inspect.StructType | inspect.DataclassType):
-        return tuple(field.encode_name for field in kind.fields)
-    return ()
-
-
-def _choices(kind: inspect.Type) -> tuple[Any, ...]:
-    if isinstance(kind, inspect.LiteralType):
-        return tuple(kind.values)
-    return tuple(member.value for member in kind.cls) if isinstance(kind, inspect.EnumType) else ()
-
-
-def _kinds(type_: Any, place: Place) -> list[inspect.Type]:
-    """The types that may stand at `place`."""
-    kinds = list(_alternatives(inspect.type_info(type_)))
-    for step in place:
-        kinds = [deeper for kind in kinds for inner in _inside(kind, step) for deeper in _alternatives(inner)]
-    return kinds
-
-
-def _alternatives(kind: inspect.Type) -> Iterator[inspect.Type]:
-    if isinstance(kind, inspect.UnionType):
-        yield from kind.types
-    else:
-        yield kind
-
-
-def _inside(kind: inspect.Type, step: str | int) -> Iterator[inspect.Type]:
-    if isinstance(kind, inspect.StructType | inspect.DataclassType):
-        yield from (field.type for field in kind.fields if field.encode_name == step)
-    elif isinstance(kind, inspect.DictType):
-        yield kind.value_type
-    elif isinstance(kind, inspect.TupleType):
-        yield from kind.item_types[int(step) : int(step) + 1]
-    elif isinstance(kind, inspect.CollectionType):
-        yield kind.item_type
+    return f": remove it, known keys are {', '.join(sorted(known))}" if known else ": remove it"
 
 
 def dotted(place: Place) -> str:
