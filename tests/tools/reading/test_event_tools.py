@@ -68,6 +68,7 @@ async def test_from_a_sequence_on_each_event_comes_once_and_in_order(log: Log, c
     log.fill(count)
     pages = await all_pages(EVENTS_READ, log.call(200), after=0)
     assert [one.sequence for page in pages for one in page.result.events] == list(range(1, count + 1))
+    assert [page.result.looked_to for page in pages[:-1]] == [places(page)[-1][3] for page in pages[:-1]]
     assert pages[-1].result.looked_to == count
     assert [place[3] for page in pages for place in places(page)] == list(range(1, count + 1))
 
