@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -230,6 +231,18 @@ async def test_a_model_that_hangs_is_given_up(rig: AgentRig) -> None:
     async with rig.host(model, settings):
         told = await rig.chat("hello")
     assert told.status == "failed"
+
+
+async def test_who_stands_in_for_a_model_that_took_all_its_time_is_still_heard(rig: AgentRig) -> None:
+    async def all_of_it(request: ModelRequest, _on_text: OnText) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(request.limits.seconds):
+                await asyncio.Event().wait()
+
+    model = ScriptedModel({"hello": [says("I stand in")]}, before=all_of_it)
+    async with rig.host(model, AgentSettings(turn=TurnSettings(model_seconds=0.3))):
+        told = await rig.chat("hello")
+    assert (told.status, told.text) == ("answered", "I stand in")
 
 
 async def test_the_words_are_told_while_they_come(rig: AgentRig) -> None:

@@ -25,6 +25,7 @@ from plantops.agent.core import (
     refusal,
 )
 from plantops.agent.port import ModelReply, ModelSaid, PersonSaid, ToolGave, request_digest
+from plantops.agent.telling import turn_told
 from plantops.events import Event, decode, encode
 from plantops.events.base import CommandId, Digest, PrincipalName, SiteName, encode_json
 from plantops.events.conversation import (
@@ -296,3 +297,15 @@ def test_more_names_than_the_door_takes_are_counted_and_bound_by_a_digest() -> N
 def test_what_was_read_twice_is_named_once_as_read_last() -> None:
     again = msgspec.structs.replace(SEEN, sequence=9)
     assert derived_from((SEEN, again)) == ("tag:plc1.speed@TAGS:9",)
+
+
+def test_a_turn_that_read_more_than_an_answer_holds_is_told_without_the_rest() -> None:
+    large = encode_json({"result": "x" * 60_000}).decode()
+
+    def much(number: int) -> Any:
+        return lambda state: msgspec.structs.replace(read(state, number), content=large)
+
+    state, _events = tell(asked(), wants(*[READ] * 5), *map(much, range(1, 6)), says("seen"), ended)
+    told = turn_told("one", state, state.turns[0], None)
+    assert [one.result is None for one in told.outcomes] == [False, False, False, True, True]
+    assert len(encode_json(told)) < 1024 * 1024

@@ -217,7 +217,10 @@ class Hands:
 
         async def hand_in(seconds: float) -> None:
             reply = await self.client.request(subject, envelope, timeout=seconds)
-            told = read_answer(reply.data, IntentTaken)
+            try:
+                told = read_answer(reply.data, IntentTaken)
+            except ValueError as error:
+                raise BrokerUnavailable(f"the door's answer cannot be read: {error}") from error
             if isinstance(told, ProblemDetail):
                 raise Refused(told.message, reason=told.code)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import msgspec
 
@@ -10,13 +11,16 @@ from plantops.agent.conversation import Conversation, Turn
 from plantops.agent.live import Speech, revision
 from plantops.events.base import CommandId
 from plantops.events.chatting import TurnListed, TurnTold
-from plantops.events.conversation import ToolAnswered, ToolOutcome
+from plantops.events.conversation import ToolOutcome
+
+# An answer of the broker has 1 MiB, and a character up to four bytes.
+MAX_CHARACTERS: Final = 200_000
 
 
 def turn_told(name: str, state: Conversation, turn: Turn, speech: Speech | None) -> TurnTold:
     """One turn as it stands; `speech` is what is being said in it at this moment."""
     number, ended = turn.asked.turn, turn.ended
-    outcomes = tuple(_with_result(answered) for answered in turn.answered)
+    outcomes = tuple(_with_results(turn))
     if ended is not None:
         return TurnTold(
             conversation=name,
@@ -58,10 +62,14 @@ def turn_listed(turn: Turn) -> TurnListed:
     )
 
 
-def _with_result(answered: ToolAnswered) -> ToolOutcome:
-    """A read's result stands once, in what the model was shown."""
-    outcome = answered.outcome
-    if outcome.status != "read" or outcome.result is not None:
-        return outcome
-    content: dict[str, Any] = msgspec.json.decode(answered.content, type=dict[str, Any])
-    return msgspec.structs.replace(outcome, result=content.get("result", content))
+def _with_results(turn: Turn) -> Iterator[ToolOutcome]:
+    """A read's result stands once, in what the model was shown; what would not fit into an answer is left
+    out, the latest of all."""
+    room = MAX_CHARACTERS
+    for answered in turn.answered:
+        outcome = answered.outcome
+        room -= len(answered.content)
+        if outcome.status == "read" and outcome.result is None and room >= 0:
+            content = msgspec.json.decode(answered.content, type=dict[str, Any])
+            outcome = msgspec.structs.replace(outcome, result=content.get("result", content))
+        yield outcome

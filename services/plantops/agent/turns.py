@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
 import structlog
 
 from plantops.agent.acting import Hands
@@ -42,6 +43,8 @@ from plantops.runtime.errors import BrokerError, BrokerUnavailable, Conflict, Re
 # A model that answers at once shares one write with what it was told; another one does not keep it waiting.
 _TOGETHER_SECONDS: Final = 0.02
 _OVERTAKEN: Final = 5
+_SPARE_SECONDS: Final = 2.0
+_LEAST_SECONDS: Final = 0.1
 
 log = structlog.get_logger("plantops.agent")
 
@@ -169,12 +172,14 @@ class Turns:
             await asyncio.gather(asking, return_exceptions=True)
 
     async def _complete(self, name: str, request: ModelRequest) -> ModelReply:
-        asked_at = request.facts.asked_at
-        left = self.bounds.seconds - (self.now() - asked_at).total_seconds()
-        seconds = max(0.0, min(request.limits.seconds, left))
+        """Within what is left of the turn; a provider that stands in for a slow one gets the last seconds."""
+        left = self.bounds.seconds - (self.now() - request.facts.asked_at).total_seconds()
+        seconds = max(_LEAST_SECONDS, min(request.limits.seconds, left - _SPARE_SECONDS))
+        limits = msgspec.structs.replace(request.limits, seconds=seconds)
+        shown = msgspec.structs.replace(request, limits=limits)
         try:
-            async with asyncio.timeout(seconds):
-                return await self.model.complete(request, lambda text: self.live.hear(name, text))
+            async with asyncio.timeout(seconds + _SPARE_SECONDS):
+                return await self.model.complete(shown, lambda text: self.live.hear(name, text))
         except TimeoutError as error:
             raise ModelUnavailable(f"{self.model.name} gave no reply in {seconds:.0f} s") from error
 
