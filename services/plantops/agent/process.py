@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import secrets
 import time
 from typing import Final
 
@@ -45,8 +46,9 @@ log = structlog.get_logger("plantops.agent")
 
 
 class ChatRefused(Record, frozen=True):
-    """Audit body of what the chat's door turned away."""
+    """Audit body of what the chat's door turned away. `refusal` tells it from another: hosts share a chain."""
 
+    refusal: str
     subject: str
     reason: str
 
@@ -115,7 +117,7 @@ class AgentProcess:
         while len(self._refused_at) > _MAX_LOGINS:
             del self._refused_at[next(iter(self._refused_at))]
         try:
-            auditor.note("chat.refused", encode_json(ChatRefused(subject=subject, reason=reason)))
+            auditor.note("chat.refused", encode_json(ChatRefused(refusal=secrets.token_hex(12), subject=subject, reason=reason)))
         except BrokerError as away:
             log.warning("chat.refusal_not_audited", subject=subject, cause=str(away))
 
@@ -143,7 +145,7 @@ class AgentProcess:
             # The first one ended the others; a person meets it alone.
             raise ended.exceptions[0] from None
         finally:
-            await door.stop()
+            await door.drain()
             self._live.close()
             await self._commands.stop()
             await self._model.close()

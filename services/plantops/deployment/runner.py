@@ -184,7 +184,8 @@ class Runner:
         auditor = None
         if name in ("gate", ARCHIVE, TOOLS, AGENT_HOST) or name.startswith("adapter-"):
             journal = Journal(state / "audit.journal", signer.key)
-            auditor = Auditor(site.name, bus, signer, journal)
+            # Of these any number runs at the same time, and they write one chain.
+            auditor = Auditor(site.name, bus, signer, journal, is_shared=name in (TOOLS, AGENT_HOST))
         return Context(
             site=SiteName(site.name),
             name=name,
