@@ -117,7 +117,10 @@ class AgentProcess:
         while len(self._refused_at) > _MAX_LOGINS:
             del self._refused_at[next(iter(self._refused_at))]
         try:
-            auditor.note("chat.refused", encode_json(ChatRefused(refusal=secrets.token_hex(12), subject=subject, reason=reason)))
+            auditor.note(
+                "chat.refused",
+                encode_json(ChatRefused(refusal=secrets.token_hex(12), subject=subject, reason=reason)),
+            )
         except BrokerError as away:
             log.warning("chat.refusal_not_audited", subject=subject, cause=str(away))
 
