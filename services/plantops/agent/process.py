@@ -46,7 +46,7 @@ log = structlog.get_logger("plantops.agent")
 
 
 class ChatRefused(Record, frozen=True):
-    """Audit body of what the chat's door turned away. `refusal` tells it from another: hosts share a chain."""
+    """Audit body of what the chat's door turned away. `refusal` tells it from others: hosts share a chain."""
 
     refusal: str
     subject: str
