@@ -12,8 +12,9 @@ import pytest
 
 from layout.repository import ROOT
 from plantops.deployment.initialise import initialise
-from plantops.deployment.place import BROKER_URL
+from plantops.deployment.place import BROKER_URL, load_place
 from plantops.deployment.processes import process_names
+from plantops.deployment.variables import VARIABLES
 from support.compose import BASE, PRODUCTION
 from support.engine import compose_plugin
 
@@ -96,6 +97,18 @@ def test_each_volume_is_written_by_one_service() -> None:
     assert {volume: names for volume, names in shared.items() if len(names) > 1} == {}
 
 
+@pytest.mark.parametrize("files", [BASE, PRODUCTION], ids=["compose.yaml", "with compose.prod.yaml"])
+def test_what_compose_says_of_settings_is_right_and_nobody_believes_a_header(
+    tmp_path: Path, files: tuple[str, ...]
+) -> None:
+    root = initialise(tmp_path / "site", compose=True).site.folder.root
+    services = described(*files)["services"]
+    told = {name: load_place(root, service.get("environment", {})) for name, service in services.items()}
+    gateway = told["gateway"].settings.gateway
+    assert (gateway.host, gateway.demo.enabled) == ("0.0.0.0", False)
+    assert services["gateway"]["ports"][0]["target"] == gateway.port
+
+
 def test_in_production_nothing_is_simulated_and_every_port_speaks_tls() -> None:
     found = described(*PRODUCTION)["services"]
     assert found["simulation"]["profiles"] == ["simulation"]
@@ -103,11 +116,16 @@ def test_in_production_nothing_is_simulated_and_every_port_speaks_tls() -> None:
     published = {
         name: service["ports"][0]["target"] for name, service in found.items() if service.get("ports")
     }
-    assert published == {"nats": 4222, "mosquitto": 8883, "grafana": 3000}
+    assert published == {"nats": 4222, "gateway": 8443, "mosquitto": 8883, "grafana": 3000}
     for name in published:
         assert {f"{name}.pem", f"{name}.key"} <= {each["source"] for each in found[name]["secrets"]}
     assert "--certificate=/run/secrets/nats.pem" in found["nats-config"]["command"]
     assert found["grafana"]["environment"]["GF_SERVER_PROTOCOL"] == "https"
+    said = VARIABLES.given(found["gateway"]["environment"])
+    assert {one.place[-1]: one.value for one in said if one.place[:2] == ("gateway", "tls")} == {
+        "certificate": "/run/secrets/gateway.pem",
+        "key": "/run/secrets/gateway.key",
+    }
     assert "certfile" in (ROOT / "services/mosquitto/mosquitto.tls.conf").read_text()
     for name in ("nats-config", "provision"):
         assert "--production" in found[name]["command"]

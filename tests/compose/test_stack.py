@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 from testcontainers.core.config import testcontainers_config
@@ -206,6 +207,36 @@ def test_a_host_without_python_has_the_command_line_as_a_container(stack: Stack)
     assert {source["source"] for source in told["twin"]["sources"]} == {"plc1", "opc1"}
 
 
+async def test_a_machine_asks_in_plain_words_and_commands_over_http_with_a_key_of_its_own(
+    stack: Stack,
+) -> None:
+    made = json.loads(stack.done("run", "--rm", "cli", "gateway", "key", "new", "alice", "--json"))
+    url, key = f"http://127.0.0.1:{stack.ports['HTTP']}", {"X-API-Key": made["key"]}
+    async with httpx.AsyncClient(base_url=url, timeout=60.0) as http:
+
+        async def look() -> int:
+            return (await http.post("/chat", json={"message": "help"}, headers=key)).status_code
+
+        await until(look, lambda status: status == 200, "the agent answers")
+        asked = {"message": "set the valve valve-001 to 35 percent"}
+        assert (await http.post("/chat", json=asked)).status_code == 401
+        assert (await http.post("/chat", json=asked, headers={"X-Roles": "operator"})).status_code == 401
+        told = (await http.post("/chat", json=asked, headers=key)).json()
+        assert [each["status"] for each in told["tool_results"]][-1] == "completed", told
+        body = {"asset": "valve-001", "operation": "SetPosition", "arguments": {"PERCENT": 40}}
+        answer = await http.post("/v1/commands?wait=30", json=body, headers=key)
+        assert (answer.status_code, answer.json()["state"]) == (200, "executed"), answer.text
+        assert (answer.json()["requester"], answer.json()["by"]) == ("alice", "gateway")
+        stack.done("run", "--rm", "cli", "gateway", "key", "revoke", made["id"])
+
+        async def refused() -> int:
+            return (await http.get("/tasks", headers=key)).status_code
+
+        await until(refused, lambda status: status == 401, "a revoked key counts no longer")
+    async with stack.session("alice") as alice:
+        await stack.tag(alice, "opc1.valve.command", lambda tag: tag.value == 40, "is 40")
+
+
 def test_what_the_archive_serves_is_seen_where_grafana_will_look(stack: Stack) -> None:
     volume = f"{stack.project}_archive-served:/data:ro"
     words = ("run", "--rm", "--network", "none", "--user", "472:472", "-v", volume, "--entrypoint", "sh")
@@ -321,7 +352,7 @@ def works(image: str, project: str, tmp_path: Path) -> Iterator[Stack]:
         address = f"127.0.0.1:{site.ports['NATS']}"
         site.change("plantops.toml", {f'"nats://{address}"': f'"tls://{address}"\nca = "tls/ca.pem"'})
         authority = make_authority(site.root / "tls")
-        for name in ("nats", "mosquitto", "grafana"):
+        for name in ("nats", "gateway", "mosquitto", "grafana"):
             authority.issue(name)
         own(site.root)
         yield site
@@ -330,7 +361,7 @@ def works(image: str, project: str, tmp_path: Path) -> Iterator[Stack]:
 
 
 async def test_a_site_of_its_own_runs_over_tls_and_takes_nothing_else(works: Stack) -> None:
-    works.up("twin", "gate", "notary", "mosquitto")
+    works.up("twin", "gate", "notary", "gateway", "mosquitto")
     site = works.site
     key = NKey.load(site.folder.identity("auditor").login)
     bus = await connect(site, "auditor", key)
@@ -352,3 +383,7 @@ async def test_a_site_of_its_own_runs_over_tls_and_takes_nothing_else(works: Sta
     assert mqtt.connect(works.ports["MQTT"], "plantops", password, tls) == mqtt.ACCEPTED
     with pytest.raises(OSError, match=r"CONNACK|reset|closed"):
         mqtt.connect(works.ports["MQTT"], "plantops", password)
+    async with httpx.AsyncClient(verify=tls) as http:
+        assert (await http.get(f"https://127.0.0.1:{works.ports['HTTP']}/health")).status_code == 200
+        with pytest.raises(httpx.TransportError):
+            await http.get(f"http://127.0.0.1:{works.ports['HTTP']}/health")

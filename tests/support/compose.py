@@ -32,7 +32,7 @@ class Stack(RunningSite):
     ports: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("NATS", "MQTT", "PLANT", "GRAFANA"):
+        for name in ("NATS", "MQTT", "PLANT", "GRAFANA", "HTTP"):
             self.ports.setdefault(name, free_port())
 
     @property

@@ -40,8 +40,6 @@ _LINES: Final = {
             "[simulation]\nenabled = true",
             "[simulation]\nenabled = false       # compose.yaml runs it as a service of its own",
         ),
-        # compose.yaml publishes it on the host's loopback.
-        ("[gateway]\nenabled = true\n", '[gateway]\nenabled = true\nhost = "0.0.0.0"\n'),
         ("counters = 8 ", "control_port = 8700   # where this host reaches its control port\ncounters = 8 "),
     ),
     "sources/plc1.toml": (

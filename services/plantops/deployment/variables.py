@@ -12,6 +12,7 @@ BROKER_URL: Final = "PLANTOPS_BROKER_URL"
 
 # Name -> what it says; beside the settings, which the environment may say instead of the file.
 OTHERS: Final = {
+    "PLANTOPS_API_KEY": "what `loadtest` sends as `X-API-Key`",
     "PLANTOPS_DEBUG": "1: errors with a traceback, and what the command line logs",
     "PLANTOPS_FOLDER": "the site folder, as `--folder`",
     "PLANTOPS_HEARTBEAT": "the file that a process renews while it is well, as `run --heartbeat`",
