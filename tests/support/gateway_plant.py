@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,6 @@ import pytest
 
 from plantops.events import Event, event_type
 from plantops.events.base import CommandId, PrincipalName, SiteName, TagName, encode_json
-from plantops.events.chatting import (
-    ChatAsked,
-    ChatTaken,
-    ConversationsAsked,
-    ConversationTold,
-    ResetAsked,
-    ResetDone,
-    TurnAskedFor,
-    TurnListed,
-    TurnTold,
-)
 from plantops.events.command_parts import Observation
 from plantops.events.commands import CommandPermitted, SafePermitted, SimulationOrdered
 from plantops.events.envelope import Message
@@ -57,13 +46,13 @@ from plantops.policy.in_force import InForce
 from plantops.policy.keyring import Keyring
 from plantops.runtime.http_signing import SigningKey as HmacKey
 from support.gate_samples import PLANT, POLICY, ROOT, SITE, Story, envelope, well
+from support.gateway_chat import Chat
 from support.plant_samples import key
 
 WAIT_SECONDS = 20.0
 SECRET = "0123456789abcdef0123456789abcdef"
 _CLIENT = json.dumps({"kind": "Client", "acc": "CLIENTS", "user": "LOGIN-gateway"})
 _ACTS = ("*.act-cancel", "*.act-undo")
-# No test is held up by what a person may ask in a minute.
 _LIMITS = LimitSettings(caller=RateSettings(per_minute=600_000, burst=10_000))
 SETTINGS = GatewaySettings(port=0, demo=DemoSettings(enabled=True), limits=_LIMITS)
 
@@ -95,69 +84,6 @@ def policy_now(**changed: object) -> Policy:
     return msgspec.structs.replace(POLICY, **{**fields, **changed})
 
 
-@dataclass
-class Chat:
-    """An agent by script: `says` gives the states of a turn, one after the other."""
-
-    says: Callable[[ChatAsked], list[dict[str, Any]]] = lambda asked: [{"text": f"You said: {asked.message}"}]
-    asked: list[ChatAsked] = field(default_factory=list)
-    turns: dict[tuple[str, int], tuple[ChatAsked, list[dict[str, Any]]]] = field(default_factory=dict)
-    keys: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
-    resets: list[str] = field(default_factory=list)
-    more: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def ask(self, message: Message) -> bytes:
-        asked = msgspec.json.decode(message.data, type=ChatAsked)
-        person = asked.on_behalf_of[-1]
-        if asked.key and (person, asked.key) in self.keys:
-            conversation, turn = self.keys[person, asked.key]
-            return encode_json(ChatTaken(conversation=conversation, turn=turn, repeated=True))
-        conversation = asked.conversation or f"v{len(self.turns) + 1}"
-        owners = {a.on_behalf_of[-1] for (name, _), (a, _s) in self.turns.items() if name == conversation}
-        if asked.conversation and owners != {person}:
-            return problem("unknown_conversation", f"there is no conversation {conversation!r}")
-        turn = 1 + sum(1 for name, _ in self.turns if name == conversation)
-        self.asked.append(asked)
-        self.turns[conversation, turn] = (asked, self.says(asked))
-        self.keys[person, asked.key] = (conversation, turn)
-        return encode_json(ChatTaken(conversation=conversation, turn=turn))
-
-    async def watch(self, message: Message) -> bytes:
-        asked = msgspec.json.decode(message.data, type=TurnAskedFor)
-        found = self.turns.get((asked.conversation, asked.turn))
-        if found is None or found[0].on_behalf_of != asked.on_behalf_of:
-            return problem("unknown_turn", "there is no such turn")
-        states = found[1]
-        revision = min(asked.after + 1, len(states))
-        status = "answered" if revision == len(states) else "open"
-        return encode_json(
-            TurnTold(
-                conversation=asked.conversation,
-                turn=asked.turn,
-                revision=revision,
-                **{"status": status, **states[revision - 1]},
-            )
-        )
-
-    async def list(self, message: Message) -> bytes:
-        asked = msgspec.json.decode(message.data, type=ConversationsAsked)
-        told = tuple(
-            TurnListed(
-                turn=turn, asked_at=datetime.now(UTC), question=a.message, status="answered", reply="ok"
-            )
-            for (name, turn), (a, _states) in self.turns.items()
-            if name == asked.conversation and a.on_behalf_of == asked.on_behalf_of
-        )
-        if not told:
-            return problem("unknown_conversation", f"there is no conversation {asked.conversation!r}")
-        return encode_json(ConversationTold(conversation=asked.conversation, turns=told[-asked.limit :]))
-
-    async def reset(self, message: Message) -> bytes:
-        asked = msgspec.json.decode(message.data, type=ResetAsked)
-        self.resets.append(asked.conversation)
-        return encode_json(ResetDone(conversation=asked.conversation))
-
-
 class GatePlant:
     """The gate with its door on the broker, an executor that does what it is told, and a small twin."""
 
@@ -172,7 +98,6 @@ class GatePlant:
         self.executes = True
         self.held: list[Event] = []
         self.log: list[tuple[int, str, bytes]] = []
-        self.first_sequence = 1
         self.tags: dict[str, tuple[TagState, int]] = {}
         self.revision = 100
         self.changed = asyncio.Event()
@@ -224,8 +149,7 @@ class GatePlant:
     async def _observe(self, _tags: tuple[TagName, ...]) -> Observation:
         return well(at=datetime.now(UTC))
 
-    async def _refuse(self, _login: str, _subject: str, _reason: str) -> None:
-        return
+    async def _refuse(self, _login: str, _subject: str, _reason: str) -> None: ...
 
     async def _intent(self, message: Message) -> bytes | None:
         answer = await self.door.intent(_from_gateway(message))
@@ -278,7 +202,7 @@ class GatePlant:
         """As COMMANDS repeats what it has stored."""
         subject = f"cmd.{SITE}.{event_type(event).partition('.')[2]}.{writer}.{event.command}"
         data = encode_json(event)
-        sequence = self.first_sequence + len(self.log)
+        sequence = 1 + len(self.log)
         self.log.append((sequence, subject, data))
         self.broker.deliver(Message(subject, data, {SEQUENCE: str(sequence)}))
 
@@ -378,7 +302,7 @@ class GatePlant:
             for sequence, subject, data in self.log
             if sequence > after
         ]
-        last = self.first_sequence + len(self.log) - 1
+        last = len(self.log)
         page, rest = rows[:3], rows[3:]
         result = {
             "events": page,
