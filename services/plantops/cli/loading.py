@@ -33,6 +33,10 @@ ENTRIES: Final = {
             "init": ("initialise", "Make a site: files, a folder of keys per process, a first policy."),
             "config": ("configuration", "Show and check what plantops.toml and the environment say."),
             "doctor": ("doctor", "Check the installation, the site folder, the disk and what runs."),
+            "loadtest": (
+                "loadtest",
+                "Load the gateway with one request many times at once: rate, percentiles, errors.",
+            ),
             "run": ("running", "Run single processes of a site in the foreground."),
             "provision": (
                 "provisioning",
