@@ -1,4 +1,4 @@
-"""Who the gateway is on the broker: a client like any other. It has no right in PLANT, so it declares none."""
+"""Who the gateway is on the broker: a client like any other. It has no right in PLANT and declares none."""
 
 from __future__ import annotations
 

@@ -165,6 +165,7 @@ def silent(tmp_path: Path) -> Iterator[RunningSite]:
     yield from running(tmp_path / "demo")
 
 
+@pytest.mark.timeout(300)
 async def test_a_plant_that_has_gone_silent_is_judged_as_unknown(silent: RunningSite) -> None:
     async with silent.session("alice") as alice, site_call(silent, alice) as call, silent.paused("field"):
 
