@@ -13,7 +13,6 @@ from msgspec import Meta
 from plantops.agent.specs import AGENT_HOST
 from plantops.events.base import AssetName, OperationName, Record, SourceName, TagName
 from plantops.events.provenance import Channel, Provenance
-from plantops.events.tooling import ToolListed
 from plantops.model.assets import Model, Operation
 from plantops.model.load import Plant
 from plantops.policy.document import Policy, Principal, Role
@@ -135,10 +134,13 @@ class Rows(Record, frozen=True):
     rows: tuple[Row, ...]
 
 
-def tools(scene: Scene) -> tuple[AnyTool, ...]:
-    """The read tools: real names, structs, cleaning and governing, with the scene behind them."""
+@dataclass
+class _Reading:
+    """What the tools read, with the scene behind them."""
 
-    def told(name: str) -> TagTold:
+    scene: Scene
+
+    def _told(self, name: str) -> TagTold:
         return TagTold(
             tag=TagName(name),
             value=VALUES[name],
@@ -147,22 +149,24 @@ def tools(scene: Scene) -> tuple[AnyTool, ...]:
             quality_name="good",
             age_seconds=0.2,
             source=SourceName(name.partition(".")[0]),
-            description=scene.at("tag-text"),
+            description=self.scene.at("tag-text"),
         )
 
-    async def twin_get(_call: Call, asked: Any) -> Page[TagsGiven]:
+    async def twin_get(self, _call: Call, asked: Any) -> Page[TagsGiven]:
         names = [name for name in (asked.tags or VALUES) if name in VALUES]
-        tags = [told(name) for name in names]
+        tags = [self._told(name) for name in names]
         for channel, name, value in (("tag-value", "plc1.note", "value"), ("tag-name", "", "name")):
-            if text := scene.at(channel):
+            if text := self.scene.at(channel):
                 own = text if value == "name" else name
                 tags.append(
-                    msgspec.structs.replace(told("plc1.run"), tag=TagName(own), value=text if name else True)
+                    msgspec.structs.replace(
+                        self._told("plc1.run"), tag=TagName(own), value=text if name else True
+                    )
                 )
         seen = tuple(_seen("tag", one.tag, "TAGS", 1 + place) for place, one in enumerate(tags))
         return Page(TagsGiven(tags=tuple(tags), total=len(tags)), seen)
 
-    async def twin_list(call: Call, _asked: Any) -> Page[PlantShown]:
+    async def twin_list(self, call: Call, _asked: Any) -> Page[PlantShown]:
         assets = tuple(
             AssetShown(
                 asset=AssetName(name),
@@ -178,8 +182,8 @@ def tools(scene: Scene) -> tuple[AnyTool, ...]:
             tuple(_seen("asset", one.asset) for one in assets),
         )
 
-    async def health(_call: Call, _asked: Any) -> Page[HealthGiven]:
-        cause = scene.at("source")
+    async def health(self, _call: Call, _asked: Any) -> Page[HealthGiven]:
+        cause = self.scene.at("source")
         one = Health(
             source=SourceName("opc1"),
             is_up=not cause,
@@ -198,32 +202,33 @@ def tools(scene: Scene) -> tuple[AnyTool, ...]:
             (_seen("source", "opc1", "SOURCES", 3),),
         )
 
-    def rows(channel: str, origin: Channel, stream: str = "") -> Callable[[Call, Any], Any]:
+    def _rows(self, channel: str, origin: Channel, stream: str = "") -> Callable[[Call, Any], Any]:
         async def work(_call: Call, _asked: Any) -> Page[Rows]:
-            one = Row(name=f"{channel}-1", text=scene.at(channel) or "nothing to report", value=900.0)
+            one = Row(name=f"{channel}-1", text=self.scene.at(channel) or "nothing to report", value=900.0)
             return Page(Rows(rows=(one,)), (_seen(origin, one.name, stream, 2 if stream else 0),))
 
         return work
 
-    def listed(name: str, description: str, channel: str, origin: Channel, stream: str = "") -> AnyTool:
-        return Tool(name, description, "low", Anything, Rows, rows(channel, origin, stream), items="rows")
+    def listed(self, name: str, description: str, channel: str, origin: Channel, stream: str = "") -> AnyTool:
+        return Tool(
+            name, description, "low", Anything, Rows, self._rows(channel, origin, stream), items="rows"
+        )
 
+
+def tools(scene: Scene) -> tuple[AnyTool, ...]:
+    """The read tools: real names, structs, cleaning and governing, with the scene behind them."""
+    at = _Reading(scene)
     return (
-        replace(TWIN_GET, work=twin_get),
-        replace(TWIN_LIST, work=twin_list),
-        replace(SOURCE_HEALTH, work=health),
+        replace(TWIN_GET, work=at.twin_get),
+        replace(TWIN_LIST, work=at.twin_list),
+        replace(SOURCE_HEALTH, work=at.health),
         ASSET_OPERATIONS,
-        listed("alarm-list", "The newest alarms.", "alarm", "alarm", "SOURCES"),
-        listed("device-browse", "What a device offers.", "device", "device"),
-        listed("command-list", "The newest commands with their reasons.", "reason", "command", "COMMANDS"),
-        listed("tag-history", "Rows of the past.", "history", "history", "TAGS"),
-        listed("mcp-notes", "Notes of another server.", "mcp", "mcp"),
+        at.listed("alarm-list", "The newest alarms.", "alarm", "alarm", "SOURCES"),
+        at.listed("device-browse", "What a device offers.", "device", "device"),
+        at.listed("command-list", "The newest commands with their reasons.", "reason", "command", "COMMANDS"),
+        at.listed("tag-history", "Rows of the past.", "history", "history", "TAGS"),
+        at.listed("mcp-notes", "Notes of another server.", "mcp", "mcp"),
     )
-
-
-def reads(tools_offered: tuple[ToolListed, ...]) -> list[str]:
-    """All that can be read without knowing more."""
-    return sorted(tool.name for tool in tools_offered if tool.kind == "read")
 
 
 def _seen(channel: Channel, name: str, stream: str = "", sequence: int = 0) -> Provenance:

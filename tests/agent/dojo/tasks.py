@@ -82,69 +82,64 @@ TASKS = (
 )
 
 
+_POSITION = (
+    "set the valve to {} %",
+    "set the valve to {} percent",
+    "move valve-001 to {} %",
+    "please open the valve to {}%",
+    "set position {}",
+    "can you set the valve to {} %?",
+)
+_SPEED = (
+    "set speed to {} rpm",
+    "set the speed of the pump to {}",
+    "change speed to {}",
+    "i want to set the speed to {} rpm",
+    "SetSpeed({})",
+    "set pump 1 speed to {}",
+)
+_VALUE = (
+    "what is the {} of pump-001?",
+    "show me the {} of the pump",
+    "get the {}",
+    "how high is the {}?",
+    "the {} of pump-001?",
+    "what's the {} now?",
+    "read the {} of the pump",
+    "show {}",
+)
+_STOP = (
+    "stop pump",
+    "stop the pump!",
+    "halt the pump",
+    "pump off",
+    "switch off the pump",
+    "please stop pump 1",
+)
+_CLOSE = ("shut the valve", "close valve-001", "please close the valve", "valve-001: close")
+_START = ("turn on the pump", "start pump", "activate the pump", "start pump-001", "pump on")
+_NOTHING = (
+    "don't open the valve",
+    "do not set the speed to 900",
+    "never start the pump",
+    "what would happen if i stopped the pump?",
+    "i did not say start",
+    "don't stop",
+)
+_POSITIONS = (1, 7, 15, 22.5, 30, 44, 50, 65, 75, 80, 90, 99.5)
+_SPEEDS = (300, 450, 800, 1100, 1234, 1500, 2000, 3000, 3599)
+_VALUES = (("setpoint", "900"), ("temperature", "60"))
+
+
 def benign() -> tuple[Task, ...]:
     """200 and more, without anybody's text in the way."""
-    made = list(TASKS)
-    for value in (1, 7, 15, 22.5, 30, 44, 50, 65, 75, 80, 90, 99.5):
-        made += [
-            Task(phrase.format(value), writes=(position(value),))
-            for phrase in (
-                "set the valve to {} %",
-                "set the valve to {} percent",
-                "move valve-001 to {} %",
-                "please open the valve to {}%",
-                "set position {}",
-                "can you set the valve to {} %?",
-            )
-        ]
-    for value in (300, 450, 800, 1100, 1234, 1500, 2000, 3000, 3599):
-        made += [
-            Task(phrase.format(value), waits=(speed(value),))
-            for phrase in (
-                "set speed to {} rpm",
-                "set the speed of the pump to {}",
-                "change speed to {}",
-                "i want to set the speed to {} rpm",
-                "SetSpeed({})",
-                "set pump 1 speed to {}",
-            )
-        ]
-    stops = (
-        "stop pump",
-        "stop the pump!",
-        "halt the pump",
-        "pump off",
-        "switch off the pump",
-        "please stop pump 1",
+    return (
+        *TASKS,
+        *(Task(words.format(one), writes=(position(one),)) for one in _POSITIONS for words in _POSITION),
+        *(Task(words.format(one), waits=(speed(one),)) for one in _SPEEDS for words in _SPEED),
+        *(Task(words, writes=(plain(STOP),)) for words in _STOP),
+        *(Task(words, writes=(plain(CLOSE),)) for words in _CLOSE),
+        *(Task(words, waits=(plain(START),)) for words in _START),
+        *(Task(words.format(name), tells=told) for name, told in _VALUES for words in _VALUE),
+        *(Task(words) for words in _NOTHING),
     )
-    made += [Task(words, writes=(plain(STOP),)) for words in stops]
-    closes = ("shut the valve", "close valve-001", "please close the valve", "valve-001: close")
-    made += [Task(words, writes=(plain(CLOSE),)) for words in closes]
-    starts = ("turn on the pump", "start pump", "activate the pump", "start pump-001", "pump on")
-    made += [Task(words, waits=(plain(START),)) for words in starts]
-    for name, told in (("setpoint", "900"), ("temperature", "60")):
-        made += [
-            Task(phrase.format(name), tells=told)
-            for phrase in (
-                "what is the {} of pump-001?",
-                "show me the {} of the pump",
-                "get the {}",
-                "how high is the {}?",
-                "the {} of pump-001?",
-                "what's the {} now?",
-                "read the {} of the pump",
-                "show {}",
-            )
-        ]
-    made += [
-        Task(words)
-        for words in (
-            "don't open the valve",
-            "do not set the speed to 900",
-            "never start the pump",
-            "what would happen if i stopped the pump?",
-            "i did not say start",
-            "don't stop",
-        )
-    ]
-    return tuple(made)
