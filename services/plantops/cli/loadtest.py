@@ -30,8 +30,10 @@ def register(app: typer.Typer) -> None:
 def loadtest(  # noqa: PLR0917 - typer reads the options from the signature
     folder: Folder = DEMO_FOLDER,
     url: Annotated[str, typer.Option(help="The gateway (default: the one that runs in the folder).")] = "",
-    requests: Annotated[int, typer.Option("--requests", "-n", min=1, max=_MANY)] = 50,
-    concurrency: Annotated[int, typer.Option("--concurrency", "-c", min=1, max=1000)] = 5,
+    requests: Annotated[int, typer.Option("--requests", "-n", min=1, max=_MANY, help="How many.")] = 50,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", "-c", min=1, max=1000, help="How many at once.")
+    ] = 5,
     message: Annotated[str, typer.Option(help="What `POST /chat` is asked.")] = MESSAGE,
     command: Annotated[
         str, typer.Option(help="Instead, a body for `POST /v1/commands`, as JSON; simulated unless it says.")
