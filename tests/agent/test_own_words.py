@@ -162,3 +162,10 @@ def test_an_outcome_with_somebodys_text_in_it_is_named(result: dict[str, Any], *
     )
     _content, provenance = content_of(outcome)
     assert [one.name for one in provenance] == (["c"] if is_named else [])
+
+
+def test_no_description_says_in_which_unit_a_figure_is() -> None:
+    speed = operation("pump-001", "SetSpeed", VALUE={"type": "number", "description": "speed (unit: rps)"})
+    (proposal,) = plan_of("set speed to 1200", [speed]).proposals
+    assert proposal.arguments == {"VALUE": 1200}
+    assert plan_of("set speed to 1200 rpm", [speed]).proposals == ()

@@ -18,7 +18,6 @@ from plantops.events.tooling import ToolListed
 # In a schema beside the model's own arguments, which all are required: whether it is only tried, and why.
 SIMULATE: Final = "simulate"
 _OURS: Final = (SIMULATE, "reason", "safety_reasoning")
-_UNIT_IN_TEXT: Final = re.compile(r"\(\s*(?:unit|in)[:\s]\s*(?P<unit>[^)\s]+)\s*\)", re.IGNORECASE)
 _CAMEL: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _EMERGENCY: Final = ("emergency", "estop")
 # Words that say nothing of an operation, and those that the catalogue says of every one.
@@ -127,8 +126,8 @@ def _operation(tool: ToolListed) -> Operation:
 
 def _argument(name: str, schema: Mapping[str, Any], *, is_required: bool) -> Argument:
     told = str(schema.get("description", ""))
-    in_text = _UNIT_IN_TEXT.search(told)
-    unit = str(schema.get("x-unit") or schema.get("unit") or (in_text["unit"] if in_text else ""))
+    # Never out of the description: whoever wrote that would choose what a person's figure means.
+    unit = str(schema.get("x-unit") or schema.get("unit") or "")
     kind = schema.get("type", "")
     if isinstance(kind, list):
         kind = next((each for each in kind if each != "null"), "")
