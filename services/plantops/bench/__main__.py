@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(bench: Bench, load: Load, tell: object) -> list[Figure]:
     assert callable(tell)
-    bound = MARGIN_SECONDS + 12 * load.seconds
+    bound = MARGIN_SECONDS + 12 * load.seconds + bench.more_seconds
 
     async def bounded() -> list[Figure]:
         async with asyncio.timeout(bound):

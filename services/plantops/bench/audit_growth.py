@@ -32,9 +32,9 @@ COVERED_GOAL_MS = 1500.0
 CATCH_UP_SECONDS = 300.0
 
 
-async def _fill(site: Site, count: int, tell: Tell) -> None:
+async def fill(site: Site, count: int, tell: Tell, writers: Sequence[str] = WRITERS) -> None:
     """Store `count` good records of all writers before anybody else runs."""
-    keys = {name: SigningKey.load(site.folder.identity(name).signing) for name in WRITERS}
+    keys = {name: SigningKey.load(site.folder.identity(name).signing) for name in writers}
     made = entries(count, keys, site=site.name)
     names = [*keys]
     async with AsyncExitStack() as stack:
@@ -62,17 +62,17 @@ async def _log(folder: Path, count: int, tell: Tell) -> AsyncIterator[tuple[Site
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(running_broker(site))
         if count:
-            await _fill(site, count, tell)
+            await fill(site, count, tell)
         log = site.folder.logs / "notary.log"
         await stack.enter_async_context(child(plant_process(site, "notary"), log))
         tell(f"the notary reads {count:,} records")
-        await _covered(site, count)
+        await covered(site, count)
         auditors = [await stack.enter_async_context(running_auditor(site, name)) for name in WRITERS]
         await asyncio.gather(*(each.append(KIND, BODY) for each in auditors))
         yield site, auditors
 
 
-async def _covered(site: Site, count: int) -> None:
+async def covered(site: Site, count: int) -> None:
     """Wait until a checkpoint covers so many. Raises: BrokerUnavailable when none does."""
     keys = notary_keys(verify_envelope(site.folder, read_envelope(site.folder)).policy)
     try:
@@ -86,7 +86,7 @@ async def _covered(site: Site, count: int) -> None:
         raise BrokerUnavailable(f"no checkpoint over {count} records in time: look at notary.log") from error
 
 
-async def _until_covered(site: Site, auditor: Auditor, seconds: float) -> list[float]:
+async def _untilcovered(site: Site, auditor: Auditor, seconds: float) -> list[float]:
     """Seconds from each append to the first checkpoint that was seen to cover it."""
     keys = notary_keys(verify_envelope(site.folder, read_envelope(site.folder)).policy)
     begun_at: dict[int, float] = {}
@@ -110,9 +110,9 @@ async def _until_covered(site: Site, auditor: Auditor, seconds: float) -> list[f
             while not done or begun_at:
                 noted = await last_noted(bus, site.name)
                 if noted.note:
-                    covered = open_checkpoint(noted.note, site.name, keys).size
+                    under = open_checkpoint(noted.note, site.name, keys).size
                     now = time.perf_counter()
-                    times += [now - begun_at.pop(number) for number in [*begun_at] if number <= covered]
+                    times += [now - begun_at.pop(number) for number in [*begun_at] if number <= under]
                 await asyncio.sleep(0.01)
         finally:
             await appending
@@ -132,9 +132,9 @@ async def run(load: Load, tell: Tell) -> list[Figure]:
             for name, auditors in sides:
                 tell(f"append to the {name} log, run {number + 1}")
                 rates[name].append(await append_all(auditors, max(5, count // len(auditors))))
-        await _covered(site, grown)
+        await covered(site, grown)
         tell("from append to checkpoint")
-        times = await _until_covered(site, many[0], load.bounded(20.0))
+        times = await _untilcovered(site, many[0], load.bounded(20.0))
     return _told(rates, times, grown, f"fsync p50 {1000 * median(fsyncs):.2f} ms")
 
 
@@ -166,8 +166,8 @@ def _told(
     )
     title = f"append until a checkpoint covers it, log of {grown:,}"
     goals = {99: COVERED_GOAL_MS}
-    covered = percentiles("audit_growth.covered", title, times, shares=(50, 99), goals=goals, note=fsync)
-    return [*appended, ratio, *covered]
+    soon = percentiles("audit_growth.covered", title, times, shares=(50, 99), goals=goals, note=fsync)
+    return [*appended, ratio, *soon]
 
 
 BENCH = Bench("audit_growth", "Audit: a long log, and the time to a checkpoint", run)

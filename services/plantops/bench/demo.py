@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ from plantops.events.base import (
     TagName,
     encode_json,
 )
-from plantops.events.command_parts import INTENT_TYPE, Intent
+from plantops.events.command_parts import INTENT_TYPE, Intent, Mode
 from plantops.events.commands import CommandSimulated
 from plantops.events.quality import is_good
 from plantops.events.queries import (
@@ -72,6 +72,7 @@ class Desk:
         arguments: Mapping[str, Scalar],
         *,
         confirms: CommandSimulated | None = None,
+        mode: Mode = "execute",
     ) -> Intent:
         """A complete intent in the person's name."""
         now = datetime.now(UTC)
@@ -80,6 +81,7 @@ class Desk:
             asset=AssetName(asset),
             operation=OperationName(operation),
             arguments=dict(arguments),
+            mode=mode,
             actor=PrincipalName(PERSON),
             key=secrets.token_hex(12),
             nonce=secrets.token_hex(12),
@@ -116,17 +118,33 @@ class Demo(Desk):
     supervisor: Process
 
 
+async def nothing(_site: Site) -> None:
+    """Where nothing is to be done before."""
+
+
 @asynccontextmanager
-async def demo_site(gates: int = 1) -> AsyncIterator[Demo]:
-    """The site is up: the twin sees both devices well, and the gate answers."""
+async def demo_site(
+    gates: int = 1,
+    *,
+    front: bool = False,
+    edits: Mapping[str, Sequence[tuple[str, str]]] = FASTER,
+    before: Callable[[Site], Awaitable[None]] = nothing,
+    seconds: float = START_SECONDS,
+) -> AsyncIterator[Demo]:
+    """The site is up: the twin sees both devices well, and the gate answers.
+
+    With `front` there are tools, agent and gateway too, of which nobody waits for. `before` is done with the
+    site's folder first.
+    """
     async with AsyncExitStack() as stack:
         folder = await stack.enter_async_context(temporary_folder())
-        site = make_site(folder / "site", simulated=True, edits=FASTER)
+        site = make_site(folder / "site", simulated=True, edits=edits, front=front)
+        await before(site)
         log = folder / "up.log"
         words = ["plantops.cli.main", "up", "--folder", str(site.folder.root), "--gates", str(gates)]
         supervisor = await stack.enter_async_context(child(words, log))
         try:
-            async with asyncio.timeout(START_SECONDS):
+            async with asyncio.timeout(seconds):
                 running = await _started(site, supervisor, log)
                 bus = await stack.enter_async_context(person(site))
                 key = SigningKey.load(site.folder.identity(PERSON, person=True).signing)

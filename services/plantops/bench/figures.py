@@ -57,11 +57,15 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A bench: its figures come whole or not at all. What `run` starts ends with it."""
+    """A bench: its figures come whole or not at all. What `run` starts ends with it.
+
+    One with `more_seconds` takes so much longer than the others, and is run only when it is named.
+    """
 
     name: str
     title: str
     run: Callable[[Load, Tell], Awaitable[list[Figure]]]
+    more_seconds: float = 0.0
 
 
 def figure(

@@ -26,6 +26,7 @@ from plantops.deployment.policies import (
     verify_envelope,
     write_policy,
 )
+from plantops.deployment.provisioning import stream_settings
 from plantops.deployment.runtime_file import Running, write_running
 from plantops.deployment.site import Site, load_site
 from plantops.deployment.supervisor import free_port
@@ -70,13 +71,17 @@ def make_site(
     *,
     simulated: bool = False,
     edits: Mapping[str, Sequence[tuple[str, str]]] = {},
+    front: bool = False,
 ) -> Site:
     """The demo site, and beside it the source `bench` from a TOML text.
 
+    With `front` it has tools, agent and gateway, which listens on a free port.
     `edits` are replacements in the site's files. The policy is signed anew for what the site then is.
     """
-    site = initialise(root, front=False).site
+    site = initialise(root, front=front).site
     folder, settings = site.folder, site.folder.settings
+    if front:
+        _replace(settings, [("port = 8080", "port = 0   ")])
     if not simulated:
         _replace(settings, [("enabled = true", "enabled = false")])
     for name, replacements in edits.items():
@@ -134,6 +139,7 @@ async def running_broker(site: Site) -> AsyncIterator[EmbeddedServer]:
             plant.processes,
             plant_key=NKey.load(folder.office / f"{PLANT_PROVISIONER}.nk"),
             audit_key=NKey.load(folder.office / f"{AUDIT_PROVISIONER}.nk"),
+            settings=stream_settings(site.settings.broker),
         )
         await publish_policy_of(site, options.url)
         write_running(folder, Running(pid=os.getpid(), url=options.url, monitor_port=options.monitor_port))

@@ -14,6 +14,8 @@ from plantops.bench import (
     audit_growth,
     audit_million,
     audit_mutations,
+    chat,
+    chat_million,
     commands,
     decisions,
     executors,
@@ -23,6 +25,7 @@ from plantops.bench import (
     modbus,
     opcua,
     processes,
+    sse,
     stops,
 )
 from plantops.bench.figures import Bench
@@ -36,6 +39,9 @@ BENCHES: tuple[Bench, ...] = (
     commands.BENCH,
     stops.BENCH,
     executors.BENCH,
+    chat.BENCH,
+    chat_million.BENCH,
+    sse.BENCH,
     decisions.BENCH,
     audit.BENCH,
     audit_million.BENCH,
@@ -52,9 +58,14 @@ BENCHES: tuple[Bench, ...] = (
 
 
 def benches(names: Sequence[str]) -> tuple[Bench, ...]:
-    """Those of these names, all when none is given. Raises: SettingsError for an unknown one."""
+    """Those of these names; when none is given, all that take no more time than usual.
+
+    Raises: SettingsError for an unknown one.
+    """
     known = {bench.name: bench for bench in BENCHES}
     for name in names:
         if name not in known:
             raise SettingsError(f"no bench {name!r}; there are {', '.join(known)}", setting="only")
-    return tuple(bench for bench in BENCHES if not names or bench.name in names)
+    if not names:
+        return tuple(bench for bench in BENCHES if not bench.more_seconds)
+    return tuple(bench for bench in BENCHES if bench.name in names)

@@ -30,7 +30,7 @@ async def prepare(site: Site, url: str, tell: Callable[[str], None]) -> None:
         logins(site, policy).processes,
         plant_key=NKey.load(office / f"{PLANT_PROVISIONER}.nk"),
         audit_key=NKey.load(office / f"{AUDIT_PROVISIONER}.nk"),
-        settings=_streams(site.settings.broker),
+        settings=stream_settings(site.settings.broker),
         tls=broker_tls(site, url),
     )
     tell(f"streams: {len(report.created)} made, {len(report.unchanged)} as they were")
@@ -44,7 +44,8 @@ async def prepare(site: Site, url: str, tell: Callable[[str], None]) -> None:
     tell(f"policy: revision {policy.revision} {'published' if is_new else 'in force'}")
 
 
-def _streams(settings: Broker) -> StreamSettings:
+def stream_settings(settings: Broker) -> StreamSettings:
+    """What a site file says of its streams."""
     return StreamSettings(
         tags_max_age=timedelta(hours=settings.tags_max_age_hours),
         tags_max_bytes=int(settings.tags_max_gigabytes * 1024**3),
