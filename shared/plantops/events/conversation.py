@@ -128,8 +128,8 @@ class BudgetCharged(Event, frozen=True, tag="agent.budget_charged"):
     """What an identity has used in the window that began at `since`: the whole account, in its last event.
 
     Written by compare-and-set on its subject, so that all replicas share one account. `identical` counts the
-    calls of the last window with the same digest of tool and arguments, for the runaway breaker. `calls` may be
-    taken ahead: `reserved` of them are in some replica's hand, for calls that nobody has told yet, and each
+    calls of the last window with the same digest of tool and arguments, for the runaway breaker. `calls` may
+    be taken ahead: `reserved` of them are in some replica's hand, for calls that nobody has told yet, and each
     could be any. Whatever is not named in `identical` was called at most `others` times.
     """
 
