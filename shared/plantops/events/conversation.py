@@ -129,7 +129,7 @@ class BudgetCharged(Event, frozen=True, tag="agent.budget_charged"):
 
     Written by compare-and-set on its subject, so that all replicas share one account. `identical` counts the
     calls of the last window with the same digest of tool and arguments, for the runaway breaker. `calls` may
-    be taken ahead: `reserved` of them are in some replica's hand, for calls that nobody has told yet, and each
+    be taken ahead: `reserved` of them are in some replica's hand for calls that nobody has told yet, and each
     could be any. Whatever is not named in `identical` was called at most `others` times.
     """
 
