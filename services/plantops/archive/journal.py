@@ -12,11 +12,21 @@ from typing import Any, Final, TypeAlias
 from plantops.archive.command_rows import Named, approval_rows, intent_rows, policy_rows, step_rows
 from plantops.archive.entry import Entry, checked
 from plantops.archive.tables import TABLES
-from plantops.events import Event, commands, event_type, governance, operations, tags
+from plantops.events import Event, commands, conversation, event_type, governance, operations, tags
 from plantops.events.operations import CheckpointRefused, CheckpointSigned
 from plantops.events.sources import GapRecorded, LeaseTaken, SourceLost, SourceUp
 
 FINDINGS: Final = "FINDINGS"
+
+_AGENT: Final[tuple[type[Event], ...]] = (
+    conversation.TurnAsked,
+    conversation.ModelReplied,
+    conversation.ToolAnswered,
+    conversation.TurnEnded,
+    conversation.ConversationReset,
+    conversation.BudgetCharged,
+    conversation.BudgetExceeded,
+)
 
 WITHOUT_ROWS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -27,6 +37,7 @@ WITHOUT_ROWS: Final[Mapping[str, str]] = MappingProxyType(
         event_type(operations.CheckpointDisputed): "for who verifies the log; the archive does not read it",
         event_type(operations.TimerFired): "what the gate makes of it is a step",
         event_type(operations.MessageBuried): "`unread` holds the message itself",
+        **dict.fromkeys(map(event_type, _AGENT), "`event` holds its words as JSON, by conversation in `subject`"),
     }
 )
 """Event types that have a row in `event` at most, and why that is enough."""

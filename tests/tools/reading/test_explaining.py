@@ -174,7 +174,7 @@ async def test_a_plant_that_has_gone_silent_is_judged_as_unknown(silent: Running
             return page.result
 
         def is_blind(one: Explained) -> bool:
-            return {each.verdict for each in one.findings if each.rule.startswith("mode")} == {"unknown"}
+            return {each.verdict for each in one.findings if each.rule.startswith("mode:")} == {"unknown"}
 
         await until(look, is_blind, "nothing is known of the plant any more")
         async with asyncio.timeout(30):
