@@ -36,6 +36,7 @@ SIMPLE: dict[type[Any], Any] = {
     msgspec.inspect.IntType: 7,
     msgspec.inspect.FloatType: 1.5,
     msgspec.inspect.StrType: "text",
+    msgspec.inspect.AnyType: {"any": [1, "thing"]},
 }
 
 

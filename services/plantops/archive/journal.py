@@ -37,7 +37,7 @@ WITHOUT_ROWS: Final[Mapping[str, str]] = MappingProxyType(
         event_type(operations.CheckpointDisputed): "for who verifies the log; the archive does not read it",
         event_type(operations.TimerFired): "what the gate makes of it is a step",
         event_type(operations.MessageBuried): "`unread` holds the message itself",
-        **dict.fromkeys(map(event_type, _AGENT), "`event` holds its words as JSON, by conversation in `subject`"),
+        **dict.fromkeys(map(event_type, _AGENT), "`event` holds it as JSON, by conversation in `subject`"),
     }
 )
 """Event types that have a row in `event` at most, and why that is enough."""
