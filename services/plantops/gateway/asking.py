@@ -17,6 +17,7 @@ from plantops.runtime.errors import Refused
 
 LOOK_SECONDS: Final = 1.0
 _FOLD_SECONDS: Final = 2.0
+_SOON_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +96,13 @@ async def until_rest(
     it is other than the first time. None while nobody knows of it."""
     deadline = time.monotonic() + seconds
     status = first = await known(desk, command)
+    pause = _SOON_SECONDS
     while (left := deadline - time.monotonic()) > 0:
         if status is not None and (is_at_rest(status) if rests else status != first):
             break
-        await follower.news(min(LOOK_SECONDS, left))
+        # What was heard, the gate may fold a moment later.
+        is_new = await follower.news(min(pause, left))
+        pause = _SOON_SECONDS if is_new else min(2 * pause, LOOK_SECONDS)
         status = await known(desk, command)
     return status
 

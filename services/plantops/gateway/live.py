@@ -7,6 +7,7 @@ and so are all when this gateway itself has missed something: they come again an
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,6 +31,9 @@ SEQUENCE: Final = "Nats-Sequence"
 BEAT_SECONDS: Final = 15.0
 TAG_SECONDS: Final = 0.1
 """Changed tags are told at most this often; of a tag that changed twice in between, the newer value."""
+
+_LATE_SECONDS: Final = 0.02
+"""By so much one telling may be late, and the next one is none the later: an answer takes its time too."""
 
 _WATCH_SECONDS: Final = 20.0
 _PAGE: Final = 1000
@@ -92,14 +96,15 @@ class Follower:
         """One of `events`. Raises: DecodeError when it is of another kind."""
         return msgspec.json.decode(data, type=kind)
 
-    async def news(self, seconds: float) -> None:
-        """Returns when something new was heard, or after `seconds`."""
+    async def news(self, seconds: float) -> bool:
+        """True when something new was heard, False when `seconds` are over without."""
         try:
             async with asyncio.timeout(max(seconds, 0)):
                 await self._news.wait()
         except TimeoutError:
-            return
+            return False
         self._news.clear()
+        return True
 
 
 class Live:
@@ -269,7 +274,7 @@ class Live:
     async def _watch_on(self) -> None:
         """Until nobody wants tags. A twin that is away for a while is asked again; nothing is lost, since
         the revision says where to go on."""
-        is_away = False
+        is_away, due = False, time.monotonic()
         while any(wanted.has_tags for wanted in self._groups) and not self._desk.stopping.is_set():
             asked = TagsAsked(after=self._tags or 0, wait_seconds=_WATCH_SECONDS, limit=_PAGE)
             try:
@@ -284,7 +289,9 @@ class Live:
             self._tags = told.revision
             if told.tags:
                 self._tell(told)
-                await asyncio.sleep(TAG_SECONDS)
+                moment = time.monotonic()
+                due = max(due, moment - _LATE_SECONDS) + TAG_SECONDS
+                await asyncio.sleep(due - moment)
 
     def _tell(self, told: TagsTold) -> None:
         ready = [(str(tag.tag), msgspec.json.encode(tag)) for tag in told.tags]
