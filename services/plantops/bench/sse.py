@@ -39,7 +39,7 @@ async def _listened(demo: Demo, url: str, clients: int, seconds: float) -> tuple
     pid = _gateway(demo)
     async with child(words, log, pipe=True) as process:
         assert process.stdout is not None
-        reading = asyncio.create_task(process.stdout.readline())
+        reading = asyncio.create_task(process.stdout.read())
         looks = [(time.monotonic(), cpu_seconds(pid))]
         most = 0.0
         bound = time.monotonic() + START_SECONDS + 2 * seconds + 30
