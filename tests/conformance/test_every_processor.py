@@ -62,6 +62,7 @@ def values(info: Any) -> st.SearchStrategy[Any]:
                 kinds.BoolType: st.booleans(),
                 kinds.NoneType: st.none(),
                 kinds.DateTimeType: TIMES,
+                kinds.AnyType: st.dictionaries(WORDS, INTEGERS | WORDS, max_size=2),
             }
             return plain[type(info)]
 

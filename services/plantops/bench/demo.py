@@ -15,8 +15,10 @@ import msgspec
 
 from plantops.bench.ground import child, make_site, tail, temporary_folder
 from plantops.bench.observer import PERSON, person
+from plantops.deployment.processes import process_names
 from plantops.deployment.runtime_file import Running, read_running
 from plantops.deployment.site import Site
+from plantops.deployment.supervisor import grouped
 from plantops.events import subjects
 from plantops.events.base import (
     AssetName,
@@ -156,9 +158,10 @@ async def demo_site(
 
 
 async def _started(site: Site, supervisor: Process, log: Path) -> Running:
+    groups = grouped(process_names(site), site.settings.groups)
     while True:
         running = read_running(site.folder)
-        if running is not None and len(running.processes) >= len(site.settings.groups):
+        if running is not None and len(running.processes) >= len(groups):
             return running
         if supervisor.returncode is not None:
             raise BrokerUnavailable(f"`plantops up` ended:\n{_logs(site, log)}")
