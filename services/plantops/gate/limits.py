@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -115,10 +115,12 @@ def _counted_for(person: str, actor: str) -> PrincipalName:
 def record_permit(state: GateState, plant: Plant, event: CommandPermitted) -> None:
     """Count a permit, and forget what no limit may look at any more."""
     decision = event.decision
+    # What the log holds may give a time without a zone, and one at the end of all times.
+    now = decision.now if decision.now.tzinfo else decision.now.replace(tzinfo=UTC)
     drift, unknown = _drift(plant, decision)
     state.uses[event.command] = Use(
         command=event.command,
-        at=decision.now,
+        at=now,
         asset=decision.asset,
         operation=decision.operation,
         person=_counted_for(decision.person, decision.actor),
@@ -128,7 +130,7 @@ def record_permit(state: GateState, plant: Plant, event: CommandPermitted) -> No
     )
     while state.uses:
         oldest = next(iter(state.uses.values()))
-        if len(state.uses) <= MAX_USES and oldest.at >= decision.now - LIMIT_WINDOW:
+        if len(state.uses) <= MAX_USES and now - oldest.at <= LIMIT_WINDOW:
             return
         del state.uses[oldest.command]
         state.uses_from = max(oldest.at, state.uses_from or oldest.at)
