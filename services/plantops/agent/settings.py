@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
 
 from plantops.agent.models.settings import ModelSettings
+from plantops.runtime.parts import Part
 
 _Seconds = Annotated[float, Meta(gt=0)]
 _Count = Annotated[int, Meta(gt=0)]
-
-
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the site file; unknown keys are refused."""
 
 
 class TurnSettings(Part, frozen=True):

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
+
+from plantops.runtime.parts import Part
 
 _Days = Annotated[int, Meta(ge=0)]
 _Seconds = Annotated[float, Meta(gt=0)]
 _Count = Annotated[int, Meta(gt=0)]
-
-
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the site file; unknown keys are refused."""
 
 
 class RetentionDays(Part, frozen=True):

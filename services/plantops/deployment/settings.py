@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from plantops.agent.settings import AgentSettings
 from plantops.archive.settings import ArchiveSettings
 from plantops.gateway.settings import GatewaySettings
+from plantops.runtime.parts import Part
 from plantops.runtime.tracing import TraceSettings
 from plantops.tools.settings import ToolSettings
-
-
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the site file; unknown keys are refused."""
 
 
 class Broker(Part, frozen=True):

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from plantops.runtime.kinds import SecretReference
+from plantops.runtime.parts import Part
 
 _Seconds = Annotated[float, Meta(gt=0)]
 _Count = Annotated[int, Meta(gt=0)]
@@ -16,10 +17,6 @@ Algorithm: TypeAlias = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 ]
 """Signatures by asymmetric keys only: who can check a shared secret can make tokens too (RFC 8725, 3.1)."""
-
-
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the site file; unknown keys are refused."""
 
 
 class JwtSettings(Part, frozen=True):

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
+
+from plantops.runtime.parts import Part
 
 _Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 _Calls = Annotated[int, Meta(ge=1, le=1_000_000)]
 _Block = Annotated[int, Meta(ge=1, le=1000)]
 _Bytes = Annotated[int, Meta(ge=1024, le=4 * 1024 * 1024)]
-
-
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the site file; unknown keys are refused."""
 
 
 class ProgramBudget(Part, frozen=True):

@@ -5,20 +5,16 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal, TypeAlias
 
-import msgspec
 from msgspec import Meta
 
 from plantops.runtime.errors import SettingsError
 from plantops.runtime.kinds import SecretReference
+from plantops.runtime.parts import Part
 
 Provider: TypeAlias = Literal["rules", "anthropic", "openai", "recorded"]
 _Seconds = Annotated[float, Meta(gt=0)]
 _Count = Annotated[int, Meta(ge=1)]
 _Price = Annotated[float, Meta(ge=0)]
-
-
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the site file; unknown keys are refused."""
 
 
 class PriceSettings(Part, frozen=True):
