@@ -23,6 +23,7 @@ GOAL_P99_MS = 80.0
 GOAL_COMMAND_MS = 50.0
 PART_SECONDS = 10.0
 COMMANDS = 200
+HEALTHS = 1000
 PATIENCE_SECONDS = 30.0
 STILL_SECONDS = 1.0
 SIMULATED = "200 simulated_only"
@@ -76,10 +77,10 @@ def _risen(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str,
     return {name: count - before.get(name, 0) for name, count in after.items()}
 
 
-async def _health(url: str, runs: int, seconds: float) -> list[float]:
-    """Answers a second of a route that asks nobody."""
+async def _health(url: str, runs: int) -> list[float]:
+    """Answers a second of a route that asks nobody; fewer of them than one address may ask at once."""
     request = Request.of(url, "GET", "/health", ROLE)
-    loaded = [await load(request, concurrency=CONNECTIONS, seconds=seconds) for _ in range(runs)]
+    loaded = [await load(request, concurrency=CONNECTIONS, requests=HEALTHS) for _ in range(runs)]
     return [good(each, "200").rate for each in loaded]
 
 
@@ -132,7 +133,7 @@ async def run(load_: Load, tell: Tell) -> list[Figure]:
     async with front_site() as (demo, url):
         tell("ceilings: /health, and the gate alone")
         ceilings = _ceilings(
-            await _health(url, runs, min(seconds, 3.0)), await _gate_alone(demo, runs, min(seconds, 5.0))
+            await _health(url, runs), await _gate_alone(demo, runs, min(seconds, 5.0))
         )
         tell(f"/chat, {CONNECTIONS} connections, {runs} times {seconds:.0f} s")
         turns = await rounds(demo, url, runs, seconds)
