@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from plantops.events.base import CommandId, Digest, PrincipalName, SourceName, encode_json
-from plantops.events.command_parts import (
-    APPROVAL_TYPE,
-    INTENT_TYPE,
-    Approval,
-    Intent,
-    Permit,
-    command_id,
-)
-from plantops.ledger import dsse
+from plantops.events.base import CommandId, PrincipalName
+from plantops.events.command_parts import Intent, Permit
 from plantops.ledger.keys import SigningKey
 from plantops.policy.delegated import approval_problem, confirmation_problem, is_confirmed_first
 from plantops.policy.document import Delegated, OperationRule, Policy, Principal, Role
@@ -28,10 +18,10 @@ from plantops.policy.rights import GATEWAY_ROLE
 from plantops.policy.soundness import problems
 from plantops.runtime.errors import UntrustedKey
 from plantops.schemas.sample_decisions import intent
-from plantops.schemas.sample_plant import KEYS, NOW, PLANT, POLICY, PUMP, RESET, SET_SPEED, SITE, STOP
+from plantops.schemas.sample_plant import KEYS, NOW, PLANT, POLICY, PUMP, RESET, SET_SPEED, STOP
+from support.permit_samples import SEEN, approval_of, permit_for, signed
 
 GATEWAY, ALICE, BOB = PrincipalName("gateway"), PrincipalName("alice"), PrincipalName("bob")
-SEEN = Digest("7" * 64)
 PORTAL = SigningKey.from_seed(b"the gateway of these tests".ljust(32, b"."))
 
 
@@ -49,29 +39,6 @@ NOTHING = with_gateway(Delegated())
 HIGH = with_gateway(Delegated(confirm_risk="high", approve_risk="critical"))
 
 
-def permit_for(words: Intent, by: SigningKey, *approvals: str) -> Permit:
-    evidence = dsse.encode(dsse.seal(INTENT_TYPE, encode_json(words), by)).decode()
-    return Permit(
-        site=SITE,
-        source=SourceName("plc1"),
-        command=command_id(words.actor, words.key),
-        intent=Digest(hashlib.sha256(evidence.encode()).hexdigest()),
-        asset=words.asset,
-        operation=words.operation,
-        arguments=words.arguments,
-        actor=words.actor,
-        generation=0,
-        writes=(),
-        policy=Digest(""),
-        model=PLANT.digest,
-        decision=SEEN,
-        not_after=NOW + timedelta(seconds=20),
-        on_behalf_of=words.on_behalf_of,
-        evidence=evidence,
-        approvals=approvals,
-    )
-
-
 def problem(policy: Policy, permit: Permit) -> str:
     return evidence_problem(permit, Keyring(policy), PLANT, NOW)
 
@@ -82,7 +49,8 @@ def confirming(actor: str, *chain: str) -> Intent:
 
 
 def test_a_gateway_confirms_nothing_unless_the_policy_says_up_to_which_risk() -> None:
-    permit = permit_for(confirming(GATEWAY, ALICE), PORTAL)
+    words = confirming(GATEWAY, ALICE)
+    permit = permit_for(words, signed(words, PORTAL))
     assert "may confirm for a person up to risk (none)" in problem(NOTHING, permit)
     assert problem(HIGH, permit) == ""
     low = with_gateway(Delegated(confirm_risk="medium"))
@@ -96,32 +64,19 @@ def test_a_gateway_confirms_for_one_person_who_asked_it_himself(chain: tuple[str
 
 def test_no_agent_confirms_whatever_is_delegated_to_gateways() -> None:
     words = confirming("agent", "alice")
-    assert "no agent or program" in problem(HIGH, permit_for(words, KEYS["agent"]))
+    assert "no agent or program" in problem(HIGH, permit_for(words, signed(words, KEYS["agent"])))
 
 
 RESET_WORDS = intent(RESET)
-RESET_TEXT = dsse.encode(dsse.seal(INTENT_TYPE, encode_json(RESET_WORDS), KEYS["alice"])).decode()
+RESET_TEXT = signed(RESET_WORDS, KEYS["alice"])
 
 
-def approval(signing: SigningKey, **changed: Any) -> str:
-    word = Approval(
-        site=SITE,
-        command=command_id(RESET_WORDS.actor, RESET_WORDS.key),
-        person=BOB,
-        verdict="approve",
-        intent=Digest(hashlib.sha256(RESET_TEXT.encode()).hexdigest()),
-        decision=SEEN,
-        issued_at=NOW,
-        expires_at=NOW + timedelta(minutes=5),
-        nonce="00",
-        by=GATEWAY,
-    )
-    word = msgspec.structs.replace(word, **changed)
-    return dsse.encode(dsse.seal(APPROVAL_TYPE, encode_json(word), signing)).decode()
+def approval(signing: SigningKey, *, person: str = BOB, **changed: Any) -> str:
+    return approval_of(RESET_WORDS, RESET_TEXT, person, signing, **{"by": GATEWAY, **changed})
 
 
 def reset(text: str) -> Permit:
-    return permit_for(RESET_WORDS, KEYS["alice"], text)
+    return permit_for(RESET_WORDS, RESET_TEXT, text)
 
 
 def test_an_approval_of_the_gateway_counts_as_far_as_the_policy_says() -> None:
@@ -172,9 +127,9 @@ def test_a_permit_for_what_an_agent_read_is_refused_at_the_device_too() -> None:
     normal = msgspec.structs.replace(HIGH, operations={})  # here a stop is a normal operation of risk medium
     words = intent(STOP, actor="agent", on_behalf_of=("alice",))
     assert words.derived_from
-    assert "confirming a simulation" in problem(normal, permit_for(words, KEYS["agent"]))
+    assert "confirming a simulation" in problem(normal, permit_for(words, signed(words, KEYS["agent"])))
     own = msgspec.structs.replace(words, derived_from=())
-    assert problem(normal, permit_for(own, KEYS["agent"])) == ""
+    assert problem(normal, permit_for(own, signed(own, KEYS["agent"]))) == ""
 
 
 def test_the_role_of_a_gateway_is_for_programs_of_kind_agent_only() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,50 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from plantops.events.base import CommandId, Digest, OperationName, PrincipalName, SourceName, encode_json
-from plantops.events.command_parts import (
-    APPROVAL_TYPE,
-    INTENT_TYPE,
-    Approval,
-    Intent,
-    Permit,
-    command_id,
-)
-from plantops.ledger import dsse
+from plantops.events.base import CommandId, Digest, OperationName, PrincipalName
+from plantops.events.command_parts import Intent, Permit
 from plantops.policy.evidence import evidence_problem
 from plantops.policy.keyring import Keyring
 from plantops.schemas.sample_decisions import intent
-from plantops.schemas.sample_plant import KEYS, NOW, PLANT, POLICY, PUMP, RESET, SET_SPEED, SITE, STOP
+from plantops.schemas.sample_plant import KEYS, NOW, PLANT, POLICY, PUMP, RESET, SET_SPEED, STOP
+from support.permit_samples import SEEN, approval_of, permit_for, signed
 
 KEYRING = Keyring(POLICY)
-SEEN = Digest("7" * 64)
-
-
-def signed(words: Intent, by: str) -> str:
-    return dsse.encode(dsse.seal(INTENT_TYPE, encode_json(words), KEYS[by])).decode()
-
-
-def permit_for(words: Intent, evidence: str, *approvals: str, **changed: Any) -> Permit:
-    permit = Permit(
-        site=SITE,
-        source=SourceName("plc1"),
-        command=command_id(words.actor, words.key),
-        intent=Digest(hashlib.sha256(evidence.encode()).hexdigest()),
-        asset=words.asset,
-        operation=words.operation,
-        arguments=words.arguments,
-        actor=words.actor,
-        generation=0,
-        writes=(),
-        policy=Digest(""),
-        model=PLANT.digest,
-        decision=SEEN,
-        not_after=NOW + timedelta(seconds=20),
-        on_behalf_of=words.on_behalf_of,
-        evidence=evidence,
-        approvals=approvals,
-    )
-    return msgspec.structs.replace(permit, **changed)
 
 
 def confirmed(**changed: Any) -> Intent:
@@ -63,23 +27,11 @@ def confirmed(**changed: Any) -> Intent:
 
 
 RESET_WORDS = intent(RESET)
-RESET_TEXT = signed(RESET_WORDS, "alice")
+RESET_TEXT = signed(RESET_WORDS, KEYS["alice"])
 
 
 def approval(by: str = "bob", **changed: Any) -> str:
-    word = Approval(
-        site=SITE,
-        command=command_id(RESET_WORDS.actor, RESET_WORDS.key),
-        person=PrincipalName(by),
-        verdict="approve",
-        intent=Digest(hashlib.sha256(RESET_TEXT.encode()).hexdigest()),
-        decision=SEEN,
-        issued_at=NOW,
-        expires_at=NOW + timedelta(minutes=5),
-        nonce="00",
-    )
-    word = msgspec.structs.replace(word, **changed)
-    return dsse.encode(dsse.seal(APPROVAL_TYPE, encode_json(word), KEYS[by])).decode()
+    return approval_of(RESET_WORDS, RESET_TEXT, by, KEYS[by], **changed)
 
 
 def problem(permit: Permit, now: datetime = NOW) -> str:
@@ -88,7 +40,7 @@ def problem(permit: Permit, now: datetime = NOW) -> str:
 
 def test_what_was_signed_confirmed_and_approved_carries_its_permit() -> None:
     words = confirmed()
-    assert problem(permit_for(words, signed(words, "alice"))) == ""
+    assert problem(permit_for(words, signed(words, KEYS["alice"]))) == ""
     assert problem(permit_for(RESET_WORDS, RESET_TEXT, approval())) == ""
 
 
@@ -101,7 +53,7 @@ Forge = Callable[[], Permit]
 
 
 def _of(words: Intent, by: str = "alice", **changed: Any) -> Permit:
-    return permit_for(words, signed(words, by), **changed)
+    return permit_for(words, signed(words, KEYS[by]), **changed)
 
 
 FORGED: dict[str, tuple[Forge, str]] = {
@@ -168,7 +120,7 @@ def test_a_permit_of_a_stolen_gate_key_executes_nothing(name: str) -> None:
 
 def test_an_old_intent_that_was_never_executed_serves_nobody_later() -> None:
     words = confirmed()
-    permit = permit_for(words, signed(words, "alice"))
+    permit = permit_for(words, signed(words, KEYS["alice"]))
     assert words.expires_at is not None
     span = timedelta(seconds=POLICY.clock_skew_seconds + 20.0)
     assert problem(permit, words.expires_at + span) == ""
