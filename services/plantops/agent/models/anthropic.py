@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import httpx2
-import msgspec
 from anthropic import (
     AnthropicError,
     APIConnectionError,
-    APIError,
     APIStatusError,
     APITimeoutError,
     AsyncAnthropic,
@@ -32,12 +30,12 @@ from anthropic.types import (
     ToolResultBlockParam,
 )
 
-from plantops.agent.models.failures import RequestTooLarge, TryInVain, TryLater
-from plantops.agent.models.prices import Tokens, usage_of
+from plantops.agent.models.failures import TryFailed
+from plantops.agent.models.prices import Tokens
 from plantops.agent.models.prompt import SYSTEM, data_text, system_text
 from plantops.agent.models.schemas import can_be_strict, plain_schema, strict_schema
 from plantops.agent.models.settings import ModelSettings
-from plantops.agent.models.waiting import retry_after
+from plantops.agent.models.streaming import Gathered, PartialCall, Sdk, failure
 from plantops.agent.port import ModelReply, ModelRequest, ModelSaid, OnText, PersonSaid, Stopped, ToolGave
 from plantops.events.conversation import ToolCall
 from plantops.events.tooling import ToolListed
@@ -53,8 +51,6 @@ _STOPPED: Final[Mapping[str, Stopped]] = {
     "model_context_window_exceeded": "length",
     "refusal": "refused",
 }
-_TOO_LARGE: Final = (400, 413, 422)
-_LATER: Final = (408, 409, 429)
 
 
 class AnthropicModel:
@@ -75,9 +71,9 @@ class AnthropicModel:
 
     async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
         """One try. Raises: TryFailed."""
-        gathered = _Gathered()
-        tools = tools_of(request, strict=self._is_strict)
-        try:
+        gathered = _Reply()
+        tools = tools_of(request, strict=self._settings.is_strict)
+        with _SDK.one_try():
             stream = await self._client.messages.create(
                 model=self._settings.model,
                 max_tokens=min(self._settings.max_tokens, request.limits.max_tokens),
@@ -90,36 +86,17 @@ class AnthropicModel:
             async with stream:
                 async for event in cast("AsyncIterator[RawMessageStreamEvent]", stream):
                     gathered.take(event, on_text)
-        except (APITimeoutError, httpx2.TimeoutException) as error:
-            raise TryLater("the model did not answer in time") from error
-        except APIConnectionError as error:
-            raise TryLater(f"no connection to the model: {error.message}") from error
-        except APIStatusError as error:
-            raise _failed(error) from error
-        except httpx2.TransportError as error:
-            raise TryLater(f"the connection to the model broke: {type(error).__name__}") from error
-        except (APIError, AnthropicError, httpx2.HTTPError, ValueError) as error:
-            raise TryLater(f"the model's answer cannot be used: {type(error).__name__}") from error
         return gathered.reply(self._settings)
 
     async def close(self) -> None:
         await self._client.close()
 
-    @property
-    def _is_strict(self) -> bool:
-        return not self._settings.base_url if self._settings.strict is None else self._settings.strict
-
 
 @dataclass(slots=True)
-class _Gathered:
-    """A streamed reply as far as it came."""
+class _Reply(Gathered):
+    """`tokens` are the last counts by their kinds."""
 
-    model: str = ""
-    text: list[str] = field(default_factory=list)
-    calls: dict[int, tuple[str, str, list[str]]] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
-    stop_reason: str = ""
-    is_whole: bool = False
 
     def take(self, event: RawMessageStreamEvent, on_text: OnText) -> None:
         match event.type:
@@ -127,53 +104,31 @@ class _Gathered:
                 self.model = event.message.model
                 self._count(event.message.usage)
             case "content_block_start" if event.content_block.type == "tool_use":
-                self.calls[event.index] = (event.content_block.id, event.content_block.name, [])
+                self.calls[event.index] = PartialCall(event.content_block.id, event.content_block.name)
             case "content_block_start" if event.content_block.type == "text" and event.content_block.text:
-                self._say(event.content_block.text, on_text)
+                self.say(event.content_block.text, on_text)
             case "content_block_delta" if event.delta.type == "text_delta":
-                self._say(event.delta.text, on_text)
+                self.say(event.delta.text, on_text)
             case "content_block_delta" if event.delta.type == "input_json_delta":
-                self.calls[event.index][2].append(event.delta.partial_json)
+                self.calls[event.index].pieces.append(event.delta.partial_json)
             case "message_delta":
-                self.stop_reason = event.delta.stop_reason or ""
+                self.reason = event.delta.stop_reason or ""
                 self._count(event.usage)
             case "message_stop":
                 self.is_whole = True
 
     def reply(self, settings: ModelSettings) -> ModelReply:
-        """Raises: TryLater when it is not whole, or not what was agreed."""
-        if not self.is_whole:
-            raise TryLater("the model's answer ended in the middle")
-        stopped = _STOPPED.get(self.stop_reason)
-        if stopped is None:
-            raise TryLater(f"the model stopped for a reason that is not known here: {self.stop_reason!r}")
+        """Raises: as `Gathered.reply_of`."""
+        calls = (
+            ToolCall(id=call.id, tool=call.name, arguments=call.arguments()) for call in self.calls.values()
+        )
         tokens = Tokens(
             input=sum(self.tokens.get(name, 0) for name in _INPUTS),
             output=self.tokens.get("output_tokens", 0),
             cached=self.tokens.get("cache_read_input_tokens", 0),
             written=self.tokens.get("cache_creation_input_tokens", 0),
         )
-        return ModelReply(
-            text="".join(self.text),
-            # What was cut off or declined in the middle of its arguments is no call.
-            calls=tuple(self._calls()) if stopped == "done" else (),
-            usage=usage_of(tokens, settings.model, settings.prices),
-            provider=NAME,
-            model=self.model or settings.model,
-            stopped=stopped,
-        )
-
-    def _calls(self) -> Iterable[ToolCall]:
-        for name_id, name, pieces in self.calls.values():
-            try:
-                arguments = msgspec.json.decode("".join(pieces) or "{}", type=dict[str, Any])
-            except msgspec.MsgspecError as error:
-                raise TryLater(f"the model gave arguments for {name!r} that are no JSON object") from error
-            yield ToolCall(id=name_id, tool=name, arguments=arguments)
-
-    def _say(self, text: str, on_text: OnText) -> None:
-        self.text.append(text)
-        on_text(text)
+        return self.reply_of(NAME, settings, stopped=_STOPPED.get(self.reason), calls=calls, tokens=tokens)
 
     def _count(self, usage: object) -> None:
         """The last count of each kind holds: the end tells all of the output."""
@@ -249,15 +204,11 @@ def _system(request: ModelRequest) -> list[TextBlockParam]:
     ]
 
 
-def _failed(error: APIStatusError) -> TryLater | TryInVain | RequestTooLarge:
-    text = (
-        f"the model's provider answered {error.status_code}: {error.api_message or error.type or 'no reason'}"
-    )
-    if error.status_code in _LATER or error.status_code >= 500 or _is_overloaded(error):
-        return TryLater(text, after_seconds=retry_after(error.response.headers))
-    return RequestTooLarge(text) if error.status_code in _TOO_LARGE else TryInVain(text)
+def _refused(error: APIStatusError) -> TryFailed:
+    reason = error.api_message or error.type or "no reason"
+    # In the middle of a stream the status is that of its beginning, 200.
+    is_busy = error.type in ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
+    return failure(error.status_code, reason, error.response.headers, is_busy=is_busy)
 
 
-def _is_overloaded(error: APIStatusError) -> bool:
-    """In the middle of a stream the status is that of its beginning, 200."""
-    return error.type in ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
+_SDK: Final = Sdk(APITimeoutError, APIConnectionError, APIStatusError, AnthropicError, _refused)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import httpx2
 import msgspec
 from openai import (
     APIConnectionError,
-    APIError,
     APIStatusError,
     APITimeoutError,
     AsyncOpenAI,
@@ -28,12 +27,12 @@ from openai.types.chat import (
 )
 from openai.types.chat.chat_completion_chunk import ChoiceDelta, ChoiceDeltaToolCall
 
-from plantops.agent.models.failures import RequestTooLarge, TryInVain, TryLater
-from plantops.agent.models.prices import Tokens, usage_of
+from plantops.agent.models.failures import TryFailed, TryInVain
+from plantops.agent.models.prices import Tokens
 from plantops.agent.models.prompt import SYSTEM, data_text, system_text
 from plantops.agent.models.schemas import can_be_strict, plain_schema, strict_schema, without_nulls
 from plantops.agent.models.settings import ModelSettings
-from plantops.agent.models.waiting import retry_after
+from plantops.agent.models.streaming import Gathered, PartialCall, Sdk, failure
 from plantops.agent.port import ModelReply, ModelRequest, ModelSaid, OnText, PersonSaid, Stopped, ToolGave
 from plantops.events.conversation import ToolCall
 from plantops.events.tooling import ToolListed
@@ -47,8 +46,6 @@ _STOPPED: Final[Mapping[str, Stopped]] = {
     "length": "length",
     "content_filter": "refused",
 }
-_TOO_LARGE: Final = (400, 413, 422)
-_LATER: Final = (408, 409, 429)
 
 
 class OpenAIModel:
@@ -68,11 +65,11 @@ class OpenAIModel:
 
     async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
         """One try. Raises: TryFailed."""
-        gathered = _Gathered()
+        gathered = _Reply()
         most = min(self._settings.max_tokens, request.limits.max_tokens)
         is_other = bool(self._settings.base_url)
-        tools = tools_of(request, strict=self._is_strict)
-        try:
+        tools = tools_of(request, strict=self._settings.is_strict)
+        with _SDK.one_try():
             stream = await self._client.chat.completions.create(
                 model=self._settings.model,
                 messages=list(messages_of(request)),
@@ -86,42 +83,15 @@ class OpenAIModel:
             async with stream:
                 async for chunk in stream:
                     gathered.take(chunk, on_text)
-        except (APITimeoutError, httpx2.TimeoutException) as error:
-            raise TryLater("the model did not answer in time") from error
-        except APIConnectionError as error:
-            raise TryLater(f"no connection to the model: {error.message}") from error
-        except APIStatusError as error:
-            raise _failed(error) from error
-        except httpx2.TransportError as error:
-            raise TryLater(f"the connection to the model broke: {type(error).__name__}") from error
-        except (APIError, OpenAIError, httpx2.HTTPError, ValueError) as error:
-            raise TryLater(f"the model's answer cannot be used: {type(error).__name__}") from error
         return gathered.reply(self._settings)
 
     async def close(self) -> None:
         await self._client.close()
 
-    @property
-    def _is_strict(self) -> bool:
-        return not self._settings.base_url if self._settings.strict is None else self._settings.strict
-
 
 @dataclass(slots=True)
-class _Call:
-    id: str = ""
-    name: str = ""
-    pieces: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Gathered:
-    """A streamed reply as far as it came."""
-
-    model: str = ""
-    text: list[str] = field(default_factory=list)
-    calls: dict[int, _Call] = field(default_factory=dict)
+class _Reply(Gathered):
     tokens: Tokens = field(default_factory=Tokens)
-    finish: str = ""
     is_declined: bool = False
 
     def take(self, chunk: ChatCompletionChunk, on_text: OnText) -> None:
@@ -138,13 +108,13 @@ class _Gathered:
             delta: ChoiceDelta | None = choice.delta
             if delta is not None:
                 self._delta(delta, on_text)
-            self.finish = choice.finish_reason or self.finish
+            self.reason = choice.finish_reason or self.reason
+            self.is_whole = bool(self.reason)
 
     def _delta(self, delta: ChoiceDelta, on_text: OnText) -> None:
         for text in (delta.content, delta.refusal):
             if text:
-                self.text.append(text)
-                on_text(text)
+                self.say(text, on_text)
         self.is_declined = self.is_declined or bool(delta.refusal)
         for piece in delta.tool_calls or ():
             self._piece(piece)
@@ -152,38 +122,20 @@ class _Gathered:
     def _piece(self, piece: ChoiceDeltaToolCall) -> None:
         # Some servers number none of their calls, and send each whole.
         index: int | None = piece.index
-        call = self.calls.setdefault(len(self.calls) if index is None else index, _Call())
+        call = self.calls.setdefault(len(self.calls) if index is None else index, PartialCall())
         call.id = piece.id or call.id
         if piece.function is not None:
             call.name = piece.function.name or call.name
             call.pieces.append(piece.function.arguments or "")
 
     def reply(self, settings: ModelSettings) -> ModelReply:
-        """Raises: TryLater when it is not whole, or not what was agreed."""
-        if not self.finish:
-            raise TryLater("the model's answer ended in the middle")
-        stopped = "refused" if self.is_declined else _STOPPED.get(self.finish)
-        if stopped is None:
-            raise TryLater(f"the model stopped for a reason that is not known here: {self.finish!r}")
-        return ModelReply(
-            text="".join(self.text),
-            # What was cut off or declined in the middle of its arguments is no call.
-            calls=tuple(self._calls()) if stopped == "done" else (),
-            usage=usage_of(self.tokens, settings.model, settings.prices),
-            provider=NAME,
-            model=self.model or settings.model,
-            stopped=stopped,
+        """Raises: as `Gathered.reply_of`."""
+        calls = (
+            ToolCall(id=call.id, tool=call.name, arguments=without_nulls(call.arguments()))
+            for _, call in sorted(self.calls.items())
         )
-
-    def _calls(self) -> Iterable[ToolCall]:
-        for _, call in sorted(self.calls.items()):
-            try:
-                arguments = msgspec.json.decode("".join(call.pieces) or "{}", type=dict[str, Any])
-            except msgspec.MsgspecError as error:
-                raise TryLater(
-                    f"the model gave arguments for {call.name!r} that are no JSON object"
-                ) from error
-            yield ToolCall(id=call.id, tool=call.name, arguments=without_nulls(arguments))
+        stopped = "refused" if self.is_declined else _STOPPED.get(self.reason)
+        return self.reply_of(NAME, settings, stopped=stopped, calls=calls, tokens=self.tokens)
 
 
 def messages_of(request: ModelRequest) -> Iterable[ChatCompletionMessageParam]:
@@ -245,11 +197,10 @@ def _said(part: ModelSaid) -> ChatCompletionMessageParam:
     }
 
 
-def _failed(error: APIStatusError) -> TryLater | TryInVain | RequestTooLarge:
-    text = f"the model's provider answered {error.status_code}: {error.message}"
+def _refused(error: APIStatusError) -> TryFailed:
+    told = failure(error.status_code, error.message, error.response.headers)
     # No money left is told with the status of being too fast; another try is in vain.
-    if error.code == "insufficient_quota":
-        return TryInVain(text)
-    if error.status_code in _LATER or error.status_code >= 500:
-        return TryLater(text, after_seconds=retry_after(error.response.headers))
-    return RequestTooLarge(text) if error.status_code in _TOO_LARGE else TryInVain(text)
+    return TryInVain(told.message) if error.code == "insufficient_quota" else told
+
+
+_SDK: Final = Sdk(APITimeoutError, APIConnectionError, APIStatusError, OpenAIError, _refused)

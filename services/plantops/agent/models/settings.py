@@ -75,6 +75,11 @@ class ModelSettings(Part, frozen=True):
     prices: dict[str, PriceSettings] = {}
     recordings: str = ""
 
+    @property
+    def is_strict(self) -> bool:
+        """What `strict` comes to."""
+        return not self.base_url if self.strict is None else self.strict
+
     def __post_init__(self) -> None:
         """Raises: SettingsError when something is missing, or would never be used."""
         if self.provider in ("anthropic", "openai") and not self.model:
