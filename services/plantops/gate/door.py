@@ -34,7 +34,7 @@ from plantops.flow.bus import Bus
 from plantops.flow.caller import Caller, caller_of
 from plantops.flow.refusals import Quota
 from plantops.flow.signing import Signer
-from plantops.gate.crowd import Crowd
+from plantops.gate.crowd import Crowd, speaker_of
 from plantops.gate.line import Line, Overrun
 from plantops.gate.needed import tags_needed
 from plantops.gate.sizes import check_size
@@ -178,7 +178,8 @@ class Door:
         if known := self.state().asked.get(command):
             return _repeated(command, known, digest)
         is_safe = rule_for(keyring.policy, intent.asset, intent.operation).safe_direction
-        with self._crowd.place(caller.name, command, is_safe=is_safe):
+        speaker = speaker_of(keyring.policy, caller.name, intent)
+        with self._crowd.place(caller.name, command, speaker=speaker, is_safe=is_safe):
             self._reserve(command, digest)
             event = CommandRequested(
                 site=self.site,
