@@ -47,6 +47,11 @@ class Answer:
             await self._start(message)
         elif kind == "http.response.body":
             await self._body(message)
+        elif kind == "websocket.http.response.start":
+            start: Any = message
+            self.status, self.is_done = start["status"], True
+            started: Any = {**start, "headers": self._with_ours(list(start["headers"]))}
+            await self._send(started)
         else:
             if kind == "websocket.accept":
                 self.status = 101
@@ -88,16 +93,8 @@ class Answer:
 
     async def send_whole(self, problem: HttpProblem) -> None:
         """A problem as the whole answer, where none has begun."""
-        body = problem.body()
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
-        self.status, self.is_done = problem.status, True
-        prefix = "websocket.http" if self.scope["type"] == "websocket" else "http"
-        start: Any = {"type": f"{prefix}.response.start", "status": problem.status}
-        start["headers"] = self._with_ours(headers)
-        await self._send(start)
-        end: Any = {"type": f"{prefix}.response.body", "body": body, "more_body": False}
-        await self._send(end)
+        for message in _whole(problem, "websocket.http" if self.scope["type"] == "websocket" else "http"):
+            await self.send(message)
 
     async def finish(self) -> None:
         """The application has returned."""
@@ -110,6 +107,23 @@ class Answer:
         self.is_done = True
         if self.scope["type"] == "websocket":
             await self._send({"type": "websocket.close", "code": 1012, "reason": ""})
+
+
+async def refuse_handshake(send: Send, problem: HttpProblem) -> None:
+    """Answer a WebSocket that is not accepted, as any request: what a route raises there would be lost."""
+    for message in _whole(problem, "websocket.http"):
+        await send(message)
+
+
+def _whole(problem: HttpProblem, prefix: str) -> tuple[Any, Any]:
+    """The two messages of an answer. For a WebSocket they are an extension of ASGI: "Denial Response"."""
+    body = problem.body()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers += [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+    return (
+        {"type": f"{prefix}.response.start", "status": problem.status, "headers": headers},
+        {"type": f"{prefix}.response.body", "body": body, "more_body": False},
+    )
 
 
 async def send_problem(answer: Answer, problem: HttpProblem) -> None:

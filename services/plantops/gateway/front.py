@@ -25,6 +25,7 @@ from plantops.gateway.limits import Limits
 from plantops.gateway.metrics import Metrics
 from plantops.gateway.problems import HttpProblem, rate_limited
 from plantops.gateway.requests import REQUEST_ID, Asked, check_body_size, check_host, check_origin, request_id
+from plantops.gateway.streams import Held
 from plantops.gateway.tracing import traced
 from plantops.runtime.tracing import current
 
@@ -67,7 +68,9 @@ class Front:
         answer = Answer(scope, send, name, self.desk.stopping)
         began = time.monotonic()
         bound = structlog.contextvars.bound_contextvars(request=name)
-        with bound, self.metrics.in_flight(), traced(asked) as span:
+        held = Held(self.limits.streams, self.metrics.refused)
+        held.put_into(scope["state"])
+        with bound, held, self.metrics.in_flight(), traced(asked) as span:
             trace = current().split("-")[1]
             await self._run(asked, receive, answer)
             span.end(answer.route, answer.status, name)

@@ -8,15 +8,20 @@ from pathlib import Path
 
 from plantops.gateway.buckets import Buckets
 from plantops.gateway.settings import LimitSettings
+from plantops.gateway.streams import Streams
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The tables of all workers that share `folder`. Each answer is 0, or the seconds to wait."""
+    """The tables of all workers that share `folder`, and this worker's own `streams`.
+
+    Each answer is 0, or the seconds to wait.
+    """
 
     callers: Buckets
     peers: Buckets
     refused: Buckets
+    streams: Streams
 
     @classmethod
     def open(cls, settings: LimitSettings, folder: Path) -> Limits:
@@ -25,6 +30,7 @@ class Limits:
             Buckets.open(folder / "callers.buckets", settings.caller, sets=128),
             Buckets.open(folder / "peers.buckets", settings.peer),
             Buckets.open(folder / "refused.buckets", settings.refused),
+            Streams(settings.streams_per_caller),
         )
 
     def of_address(self, address: str) -> float:

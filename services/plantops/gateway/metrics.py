@@ -60,7 +60,7 @@ class Metrics:
         self._in_flight.set(0)
         self._refused = Counter(
             "plantops_http_refused",
-            "Requests that were not let in: credentials that prove nothing, or too many requests.",
+            "Requests that were not let in: credentials that prove nothing, too many requests or streams.",
             ("reason",),
             registry=self.registry,
         )

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from plantops.gateway.connection import connection_class
 from plantops.gateway.settings import GatewaySettings, TlsSettings
+from plantops.gateway.websocket import socket_class
 from plantops.runtime.errors import SettingsError
 
 BACKLOG: Final = 1024
@@ -36,7 +36,7 @@ class Listener(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=connection_class(settings.limits),
-                ws=WebSocketsSansIOProtocol,
+                ws=socket_class(settings.limits),
                 ws_max_size=WEBSOCKET_BYTES,
                 lifespan="on",
                 log_config=None,

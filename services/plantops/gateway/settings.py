@@ -118,6 +118,7 @@ class LimitSettings(Part, frozen=True):
     `header_seconds` is for the head of a request (and the TLS handshake), `body_seconds` for its body, and
     for an answer that nobody reads. `caller` counts the requests of one principal, `peer` those of one
     address before it is known who asks, `refused` the credentials of one address that proved nothing.
+    `streams_per_caller` are those that one principal may have open at one worker.
     """
 
     body_bytes: _Count = 262_144

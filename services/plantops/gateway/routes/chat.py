@@ -26,6 +26,7 @@ from plantops.gateway.desk import Desk
 from plantops.gateway.preferences import KeyHeader, Limit, Wait, key_of, wait_seconds
 from plantops.gateway.shapes.chatting import ChatBody, ResetReply, TurnTaken
 from plantops.gateway.streaming import EVENT_STREAM, EventStream
+from plantops.gateway.streams import take_stream
 
 Conversation: TypeAlias = Annotated[
     str, PathParameter(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", max_length=64)
@@ -102,6 +103,8 @@ async def show_turn(
     responses={200: ResponseSpec(str, media_type=EVENT_STREAM, description="Events of type `turn`.")},
 )
 async def stream_turn(
+    *,
+    request: AnyRequest,
     desk: NamedDependency[Desk],
     caller: NamedDependency[Caller],
     conversation: Conversation,
@@ -109,6 +112,7 @@ async def stream_turn(
     after: After = 0,
 ) -> Response[None]:
     """The answer as it comes: each state of the turn as a server-sent event, until it is answered."""
+    take_stream(request.scope["state"], caller)
     taken = ChatTaken(conversation=conversation, turn=turn)
     first = await turns.watch(desk, caller, taken, after, 0)  # who may not hear it is told so by the status
     return EventStream(_states(desk, caller, taken, first, after))

@@ -17,6 +17,7 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
+from plantops.gateway.answers import refuse_handshake
 from plantops.gateway.app import CALLER
 from plantops.gateway.bodies import AnyRequest
 from plantops.gateway.caller import Caller
@@ -26,6 +27,7 @@ from plantops.gateway.live import Live
 from plantops.gateway.outlet import Chunk
 from plantops.gateway.problems import HttpProblem
 from plantops.gateway.streaming import EVENT_STREAM, EventStream
+from plantops.gateway.streams import take_stream
 from plantops.gateway.wanted import Form, Position, Wanted
 from plantops.runtime.errors import PlantOpsError
 
@@ -55,6 +57,9 @@ RETRY: Final = b"retry: 1000\n\n"
 SEND_SECONDS: Final = 20.0
 """How long a WebSocket's client may leave unread what it was sent."""
 
+_GONE: Final = (WebSocketDisconnect, OSError)
+"""What is raised when the client is not there any more: on receiving, and on sending (ASGI 2.4)."""
+
 log = structlog.get_logger("plantops.gateway.events")
 
 
@@ -82,6 +87,7 @@ async def stream_events(
     """
     wanted = _wanted(types, assets, tags, "sse")
     since = _since(request.headers.get("last-event-id", "") or after)
+    take_stream(request.scope["state"], caller)
     parts = _parts(desk, caller, live, wanted, since)
     first = await anext(parts)  # a twin or broker that is away is told by the status
     return EventStream(parts, first)
@@ -121,8 +127,12 @@ async def socket_events(
 ) -> None:
     """The same as `/v1/events`; each message is `{"id", "type", "data"}`. What a client sends is not read."""
     caller: Caller = socket.scope["state"][CALLER]  # the guard has looked
-    wanted = _wanted(types, assets, tags, "ws")
-    since = _since(after)
+    try:
+        wanted, since = _wanted(types, assets, tags, "ws"), _since(after)
+        take_stream(socket.scope["state"], caller)
+    except HttpProblem as problem:
+        await refuse_handshake(socket.send, problem)
+        return
     await socket.accept()
     sending = asyncio.create_task(_send(socket, desk, caller, live, wanted=wanted, since=since))
     leaving = asyncio.create_task(_until_gone(socket))
@@ -133,7 +143,7 @@ async def socket_events(
             task.cancel()
         results = await asyncio.gather(sending, leaving, return_exceptions=True)
     for result in results:
-        if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect):
+        if isinstance(result, Exception) and not isinstance(result, _GONE):
             raise result
 
 
@@ -166,7 +176,7 @@ async def _send(
     except PlantOpsError as error:
         # A WebSocket has no status any more: its close says why (RFC 6455, 7.4.1), in at most 123 bytes.
         code, reason = 1013, error.message.encode()[:120].decode(errors="ignore")
-    with suppress(WebSocketDisconnect):
+    with suppress(*_GONE):
         await socket.close(code=code, reason=reason)
 
 
