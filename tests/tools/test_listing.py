@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plantops.events.base import AssetName, Record
-from plantops.events.tooling import ToolListed
+from plantops.events.tooling import TOOL_NAME, ToolListed, operation_name
 from plantops.model.assets import Argument, Model, Operation, Step
 from plantops.model.load import Plant
 from plantops.policy.document import ArgumentLimit, OperationRule, Policy
-from plantops.tools.contract import NAME, Page, Tool
-from plantops.tools.listing import operation_name, operations, read_tool
+from plantops.tools.contract import Page, Tool
+from plantops.tools.listing import operations, read_tool
 from plantops.tools.registry import TOOLS
 from support.gate_samples import OPC1, PLANT, PLC1, POLICY
 from support.tool_rig import SOME_TOOLS, Said, Words, repeat
@@ -158,7 +158,7 @@ def test_an_argument_of_the_models_own_is_not_taken_for_ours() -> None:
 @given(TOKENS, TOKENS)
 def test_a_name_suits_every_provider_and_shows_that_it_is_an_operation(asset: str, operation: str) -> None:
     name = operation_name(asset, operation)
-    assert NAME.fullmatch(name)
+    assert TOOL_NAME.fullmatch(name)
     assert "__" in name
 
 

@@ -14,6 +14,8 @@ from plantops.gateway.standing import requester_of, risk_of, state_of, waits_for
 from plantops.runtime.errors import Refused
 
 _TASK: Final = re.compile(r"task-(c[0-9]{1,20})")
+# In these words the gate tells who has rejected it, and why.
+_REJECTION: Final = re.compile(r"rejected by ([^:\s]+): (.*)", re.DOTALL)
 _MOST: Final = 1000
 _ENDED: Final[dict[State, str]] = {
     "executed": "Executed",
@@ -64,18 +66,22 @@ def task_of(desk: Desk, status: CommandStatus, approvals: ApprovalsListed) -> Ta
     for each, by in zip(approvals.waiting, approvals.approved_by, strict=True):
         if each.command == status.command:
             needed, given = each.needed, tuple(by)
+    rejection = _REJECTION.fullmatch(status.reason) if _status(status) == "Rejected" else None
     return Task(
         task_id=f"task-{status.handle}",
-        tool=f"{status.asset}.{status.operation}",
+        tool=status.operation,
+        asset=status.asset,
         risk=risk_of(policy, desk.plant, status.asset, status.operation).upper(),
         status=_status(status),
         requested_by=person,
         requested_by_roles=() if principal is None else principal.roles,
         args=status.arguments,
         safety_reasoning=status.reason,
-        created_at=status.asked_at,
-        expires_at=status.expires_at,
-        approved_by=given,
+        created_at=status.asked_at.timestamp(),
+        expires_at=None if status.expires_at is None else status.expires_at.timestamp(),
+        approved_by=", ".join(given) or None,
+        rejected_by=None if rejection is None else rejection[1],
+        rejection_reason=None if rejection is None else rejection[2],
         needed=needed,
         action_id=status.command,
     )
@@ -89,7 +95,7 @@ def _status(status: CommandStatus) -> str:
             return "PendingConfirmation"
     state = state_of(status)
     if state == "denied":
-        return "Rejected" if status.reason.startswith("rejected by ") else "Denied"
+        return "Rejected" if _REJECTION.fullmatch(status.reason) else "Denied"
     if state == "simulated" and status.confirmed_by:
         return "Executed"
     return _ENDED.get(state, "Approved")

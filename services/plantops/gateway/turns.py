@@ -10,6 +10,7 @@ from plantops.events.chatting import ChatAsked, ChatTaken, TurnAskedFor, TurnTol
 from plantops.events.conversation import ToolOutcome
 from plantops.gateway.caller import Caller
 from plantops.gateway.desk import Desk
+from plantops.gateway.naming import Names
 from plantops.gateway.problems import HttpProblem
 from plantops.gateway.shapes.chatting import ChatReply, ToolResult
 
@@ -71,11 +72,11 @@ def turn_place(conversation: str, turn: int) -> str:
     return f"/v1/chat/{conversation}/turns/{turn}"
 
 
-def reply_of(told: TurnTold) -> ChatReply:
+def reply_of(told: TurnTold, names: Names) -> ChatReply:
     """As TwinOps answers."""
     return ChatReply(
         reply=told.text,
-        tool_results=tuple(_result(each) for each in told.outcomes),
+        tool_results=tuple(_result(each, names) for each in told.outcomes),
         pending_approval=told.pending_approval and any(_waits_for_approval(each) for each in told.outcomes),
         task_id=f"task-{told.handle}" if told.handle else None,
         conversation=told.conversation,
@@ -93,14 +94,16 @@ def _waits_for_confirmation(outcome: ToolOutcome) -> bool:
     return outcome.simulated and isinstance(told, dict) and told.get("waiting_for") == "confirmation"
 
 
-def _result(outcome: ToolOutcome) -> ToolResult:
+def _result(outcome: ToolOutcome, names: Names) -> ToolResult:
     status: str = outcome.status
     if status == "read":
         status = "completed"  # TwinOps knows no reading: a status report is a command there
     elif status == "pending_approval" and _waits_for_confirmation(outcome):
         status = "simulated_only"
+    named = names.plain(outcome.tool)
     return ToolResult(
-        tool=outcome.tool,
+        tool=named.tool,
+        asset=named.asset,
         success=outcome.success,
         result=outcome.result,
         error=outcome.error or None,

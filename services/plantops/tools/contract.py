@@ -7,12 +7,11 @@ cut, the call audited. A tool only reads, and says where each thing stands that 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -20,17 +19,12 @@ from plantops.events.base import PrincipalName, Record, SiteName, encode_json
 from plantops.events.command_parts import Risk
 from plantops.events.provenance import Provenance
 from plantops.events.queries import ProblemDetail, read_answer
+from plantops.events.tooling import OPERATION_MARK, TOOL_NAME
 from plantops.flow.bus import Bus
 from plantops.model.load import Plant
 from plantops.policy.in_force import InForce
 from plantops.policy.verified import Verified
 from plantops.runtime.errors import BrokerUnavailable, NobodyAnswers, PlantOpsError
-
-NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-"""What every provider of models takes as a tool's name."""
-
-OPERATION_MARK: Final = "__"
-"""Stands in the names of operations only, so that no read tool is taken for one."""
 
 
 class Arguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -140,7 +134,7 @@ class Tool(Generic[A, R]):
 
     def __post_init__(self) -> None:
         """Raises: ValueError for a name that some provider would refuse, or items that the result has not."""
-        if NAME.fullmatch(self.name) is None or OPERATION_MARK in self.name:
+        if TOOL_NAME.fullmatch(self.name) is None or OPERATION_MARK in self.name:
             raise ValueError(
                 f"{self.name!r} cannot name a read tool: 1 to 64 of a-z A-Z 0-9 _ - no {OPERATION_MARK!r}"
             )

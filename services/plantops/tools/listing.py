@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from plantops.events.tooling import Json, ToolListed
+from plantops.events.tooling import Json, ToolListed, operation_name
 from plantops.model.assets import Argument, Asset, Operation
 from plantops.model.load import Plant
 from plantops.policy.document import ArgumentLimit, OperationRule, Policy
 from plantops.policy.needs import effective_risk, rule_for
 from plantops.tools.clean import clean_text
-from plantops.tools.contract import NAME, OPERATION_MARK, AnyTool
+from plantops.tools.contract import AnyTool
 
 MAX_DESCRIPTION: Final = 1000
 MAX_ARGUMENT_TEXT: Final = 300
@@ -55,19 +54,6 @@ def operations(plant: Plant, policy: Policy) -> Iterator[ToolListed]:
     for asset_name, asset in sorted(plant.model.assets.items()):
         for name, operation in sorted(asset.operations.items()):
             yield _operation(asset_name, asset, name, operation, rule_for(policy, asset_name, name))
-
-
-def operation_name(asset: str, operation: str) -> str:
-    """`pump-001__SetSpeed`: what every provider takes, of one operation only, and the same for ever.
-
-    A name that would be too long or could be read in two ways ends in a digest instead.
-    """
-    plain = f"{asset}{OPERATION_MARK}{operation}"
-    if NAME.fullmatch(plain) and plain.count(OPERATION_MARK) == 1 and not asset.endswith("_"):
-        return plain
-    digest = hashlib.sha256(f"{asset}\0{operation}".encode()).hexdigest()[:16]
-    # Too long a name of the asset must not push the mark out, by which operations are known.
-    return f"{asset[:22]}{OPERATION_MARK}{operation[:22]}-{digest}"
 
 
 def _operation(

@@ -6,7 +6,9 @@ with the role `gateway` or of kind agent names in `on_behalf_of` whom it asks fo
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+import hashlib
+import re
+from typing import Any, Final, Literal, TypeAlias
 
 from plantops.events.base import PrincipalName, Record
 from plantops.events.command_parts import Risk
@@ -15,6 +17,25 @@ from plantops.events.provenance import Provenance
 ToolKind: TypeAlias = Literal["read", "operation"]
 Json: TypeAlias = Any
 """What JSON can hold; never a non-finite number."""
+
+TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""What every provider of models takes as a tool's name."""
+
+OPERATION_MARK: Final = "__"
+"""Stands in the names of operations only, so that no read tool is taken for one."""
+
+
+def operation_name(asset: str, operation: str) -> str:
+    """`pump-001__SetSpeed`: what every provider takes, of one operation only, and the same for ever.
+
+    A name that would be too long or could be read in two ways ends in a digest instead.
+    """
+    plain = f"{asset}{OPERATION_MARK}{operation}"
+    if TOOL_NAME.fullmatch(plain) and plain.count(OPERATION_MARK) == 1 and not asset.endswith("_"):
+        return plain
+    digest = hashlib.sha256(f"{asset}\0{operation}".encode()).hexdigest()[:16]
+    # Too long a name of the asset must not push the mark out, by which operations are known.
+    return f"{asset[:22]}{OPERATION_MARK}{operation[:22]}-{digest}"
 
 
 class ToolListed(Record, frozen=True):

@@ -30,7 +30,8 @@ async def test_the_seeds_request_is_answered_in_the_seeds_shape(gateway: Gateway
     assert told["reply"] == "Simulated."
     assert told["tool_results"] == [
         {
-            "tool": "pump-001__SetSpeed",
+            "tool": "SetSpeed",
+            "asset": "pump-001",
             "success": True,
             "result": None,
             "error": None,
@@ -39,6 +40,25 @@ async def test_the_seeds_request_is_answered_in_the_seeds_shape(gateway: Gateway
         }
     ]
     assert (told["pending_approval"], told["task_id"]) == (False, "task-c7")
+
+
+@pytest.mark.parametrize(
+    ("tool", "named"),
+    [
+        ("pump-001__SetSpeed", ("SetSpeed", "pump-001")),
+        ("valve-001__SetPosition", ("SetPosition", "valve-001")),
+        ("twin-get", ("twin-get", "")),
+        ("pump-999__SetSpeed", ("pump-999__SetSpeed", "")),
+    ],
+)
+async def test_an_operation_has_its_plain_name_and_says_of_what_it_is(
+    gateway: Gateway, tool: str, named: tuple[str, str]
+) -> None:
+    outcome = ToolOutcome(tool=tool, status="completed", success=True)
+    gateway.plant.chat.says = lambda _asked: [{"text": "Done.", "outcomes": (outcome,)}]
+    async with gateway.client() as client:
+        (told,) = (await client.post("/chat", json={"message": "Do it"})).json()["tool_results"]
+    assert (told["tool"], told["asset"]) == named
 
 
 async def test_what_waits_to_be_confirmed_is_no_approval_and_what_waits_for_one_is(gateway: Gateway) -> None:
@@ -74,7 +94,8 @@ async def test_a_denial_is_an_answer(gateway: Gateway) -> None:
         (b"", "invalid_json", None),
         (b"{}", "missing_field", {"field": "message"}),
         (b"[]", "bad_request", None),
-        (b'{"message":""}', "bad_request", None),
+        (b'{"message":""}', "missing_field", {"field": "message"}),
+        (b'{"message":"x","key":""}', "bad_request", None),
         (b'{"message":3}', "bad_request", None),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -43,7 +44,12 @@ async def test_what_waits_is_listed_whether_for_approval_or_confirmation(gateway
         ]
         assert told["count"] == 2
         one = (await client.get(f"/tasks/task-{reset}")).json()["task"]
-        assert (one["tool"], one["risk"], one["needed"]) == ("pump-001.ResetFault", "CRITICAL", 2)
+        assert (one["tool"], one["asset"]) == ("ResetFault", "pump-001")
+        assert (one["risk"], one["needed"]) == ("CRITICAL", 2)
+        assert isinstance(one["created_at"], float)
+        assert abs(time.time() - one["created_at"]) < 3600
+        assert one["expires_at"] > one["created_at"]
+        assert (one["approved_by"], one["rejected_by"], one["rejection_reason"]) == (None, None, None)
         assert (one["requested_by"], one["requested_by_roles"]) == ("alice", ["operator", "supervisor"])
         missing = await client.get("/tasks/task-c99")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
@@ -60,6 +66,10 @@ async def test_two_others_approve_and_the_last_one_executes_it(tmp_path: Path) -
     ):
         task = f"/tasks/task-{await _asked(alice, RESET)}"
         early = (await alice.post(f"{task}/execute")).json()
+        assert (early["tool_results"][0]["tool"], early["tool_results"][0]["asset"]) == (
+            "ResetFault",
+            "pump-001",
+        )
         assert early["tool_results"][0]["success"] is False
         assert "not approved yet" in early["reply"]
         first = await bob.post(f"{task}/approve")
@@ -71,6 +81,7 @@ async def test_two_others_approve_and_the_last_one_executes_it(tmp_path: Path) -
             "given": 1,
             "needed": 2,
         }
+        assert (await alice.get(task)).json()["task"]["approved_by"] == "bob"
         twice = await bob.post(f"{task}/approve")
         assert (twice.status_code, twice.json()["error"]["code"]) == (403, "forbidden")
         last = await carol.post(f"{task}/approve")
@@ -125,6 +136,7 @@ async def test_a_rejection_ends_it_with_its_reason(gateway: Gateway) -> None:
         "Rejected",
         "rejected by bob: Maintenance window",
     )
+    assert (shown["rejected_by"], shown["rejection_reason"]) == ("bob", "Maintenance window")
 
 
 async def test_a_simulation_is_executed_once_however_many_ask(gateway: Gateway) -> None:

@@ -14,6 +14,7 @@ from plantops.gateway.app import CALLER, unauthorized
 from plantops.gateway.caller import Caller
 from plantops.gateway.desk import Desk
 from plantops.gateway.live import Live
+from plantops.gateway.naming import Names
 from plantops.gateway.routes import (
     approvals,
     audit,
@@ -55,9 +56,11 @@ def routes(desk: Desk, live: Live | None = None, delegates: Delegates | None = N
     `live` is shared by all its clients; `delegates` are the keys of those who delegate operations to us.
     """
     shared, keys = live or Live(desk), delegates or Delegates.of({})
+    names = Names.of(desk.plant)
     proved = [each for module in _MODULES if module is not delegate for each in module.HANDLERS]
     provided = {
         "live": Provide(lambda: shared, sync_to_thread=False, use_cache=True),
+        "plain_names": Provide(lambda: names, sync_to_thread=False, use_cache=True),
         "delegates": Provide(lambda: keys, sync_to_thread=False, use_cache=True),
     }
     return (

@@ -12,25 +12,43 @@ from plantops.gateway import turns
 from plantops.gateway.bodies import AnyRequest, read_body, read_optional, taking
 from plantops.gateway.caller import Caller
 from plantops.gateway.desk import Desk
+from plantops.gateway.naming import Names
 from plantops.gateway.preferences import KeyHeader, key_of
+from plantops.gateway.problems import HttpProblem
 from plantops.gateway.shapes.chatting import ChatBody, ChatReply, ResetBody, ResetReply
+
+_EMPTY: Final = "Expected `str` of length >= 1 - at `$.message`"
 
 
 @post("/chat", status_code=200, tags=["twinops"], operation_class=taking(ChatBody))
 async def chat(
+    *,
     request: AnyRequest,
     desk: NamedDependency[Desk],
     caller: NamedDependency[Caller],
+    plain_names: NamedDependency[Names],
     idempotency: KeyHeader = "",
 ) -> ChatReply:
     """Say something to the agent and wait for its answer. What the gate denied is an answer, and 200.
 
     `task_id` is what waits for a person. The same key again is the same turn, and asks for nothing twice.
     """
-    body = await read_body(request, ChatBody)
+    body = await _said(request)
     key = key_of(idempotency, body.key)
     taken = await turns.ask(desk, caller, body.message, body.conversation or "", key)
-    return turns.reply_of(await turns.answer(desk, caller, taken))
+    return turns.reply_of(await turns.answer(desk, caller, taken), plain_names)
+
+
+async def _said(request: AnyRequest) -> ChatBody:
+    """An empty message is a missing one, as in TwinOps."""
+    try:
+        return await read_body(request, ChatBody)
+    except HttpProblem as problem:
+        if str(problem) != _EMPTY:
+            raise
+        raise HttpProblem(
+            400, "missing_field", "Missing 'message' field", details={"field": "message"}
+        ) from problem
 
 
 @post("/reset", status_code=200, tags=["twinops"], operation_class=taking(ResetBody, required=False))

@@ -167,7 +167,8 @@ def _executed(task: str, status: CommandStatus) -> Executed:
         told = status.reason or f"it is {state}"
         reply, success = f"Task {task} was not executed: {told}", False
     result = ExecutedResult(
-        tool=f"{status.asset}.{status.operation}",
+        tool=status.operation,
+        asset=status.asset,
         success=success,
         result={"state": state, "command": status.command, "handle": status.handle},
         error=None if success else reply,
@@ -179,7 +180,8 @@ def _executed(task: str, status: CommandStatus) -> Executed:
 
 def _refused(task: str, status: CommandStatus, reason: str) -> Executed:
     result = ExecutedResult(
-        tool=f"{status.asset}.{status.operation}",
+        tool=status.operation,
+        asset=status.asset,
         success=False,
         result=None,
         error=reason,

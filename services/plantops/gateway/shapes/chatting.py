@@ -21,9 +21,10 @@ class ChatBody(Body, frozen=True):
 
 class ToolResult(Told, frozen=True):
     """What came of one tool; `status` is completed, simulated_only, pending_approval, denied, failed or
-    unknown."""
+    unknown. Of an operation `tool` is its plain name, and `asset` of what; of anything else `asset` is ""."""
 
     tool: str
+    asset: str
     success: bool
     result: Any
     error: str | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -15,19 +14,26 @@ Person = Annotated[str, Meta(max_length=64)]
 
 class Task(Told, frozen=True):
     """`status` is PendingApproval or PendingConfirmation while it waits; then Approved, Executed, Rejected,
-    Denied, Cancelled, Expired, Failed, Unknown, Simulated. `task_id` is `task-` and the command's handle."""
+    Denied, Cancelled, Expired, Failed, Unknown, Simulated. `task_id` is `task-` and the command's handle.
+
+    `tool` is the operation, of `asset`. Times are seconds since 1970. `safety_reasoning` is the gate's word.
+    `approved_by`: names with commas, as long as it waits for more. What there is none of is null.
+    """
 
     task_id: str
     tool: str
+    asset: str
     risk: str
     status: str
     requested_by: str
     requested_by_roles: tuple[str, ...]
     args: dict[str, Scalar]
     safety_reasoning: str
-    created_at: datetime
-    expires_at: datetime | None
-    approved_by: tuple[str, ...]
+    created_at: float
+    expires_at: float | None
+    approved_by: str | None
+    rejected_by: str | None
+    rejection_reason: str | None
     needed: int
     action_id: str
 
@@ -81,9 +87,10 @@ class Rejected(Told, frozen=True):
 
 
 class ExecutedResult(Told, frozen=True):
-    """What came of it; `job_id` is the command that executed it."""
+    """What came of it; `job_id` is the command that executed it. `tool` is the operation, of `asset`."""
 
     tool: str
+    asset: str
     success: bool
     result: Any
     error: str | None
