@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from plantops.events.base import CommandId
+from plantops.events.base import CommandId, Scalar
 from plantops.events.commands import CommandPermitted, SafePermitted
 from plantops.gate import answers
+from plantops.gate.returned import MAX_RETURNED
 from plantops.gate.state import GateState
 from support.gate_samples import VALVE, Story
 
@@ -58,6 +59,42 @@ def test_tells_how_far_a_command_is() -> None:
     assert told is not None
     assert told.outcome == "command.executed"
     assert answers.status(story.state, CommandId("nobody")) is None
+
+
+@pytest.mark.parametrize("restored", [False, True])
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        ({}, {}),
+        ({"seconds": 2.5, "jobs": 10**30}, {"seconds": 2.5, "jobs": 10**30}),
+        ({"trace": "x" * MAX_RETURNED, "ok": True}, None),
+    ],
+)
+def test_tells_what_was_returned_whole_or_not_at_all(
+    returned: dict[str, Scalar], told: dict[str, Scalar] | None, restored: bool
+) -> None:
+    story = Story()
+    command = story.ask("SetPosition", {"PERCENT": 40.0}, asset=VALVE)
+    decision = story.only(CommandPermitted).decision
+    before = answers.status(story.state, command)
+    assert before is not None
+    assert before.outputs is None
+    story.execute(command, decision, by="adapter-opc1", outputs=returned)
+    state = story.gate.load(story.gate.dump(story.state)) if restored else story.state
+    status = answers.status(state, command)
+    assert status is not None
+    assert (status.outputs, status.intent) == (told, story.state.asked[command].digest)
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_tells_what_an_external_simulator_said_and_for_whom_it_was_asked(restored: bool) -> None:
+    story = Story()
+    command = story.ask("SetSpeed", {"RPM": 1200.0}, actor="agent", on_behalf_of=("alice",), mode="simulate")
+    story.dry_run(command, simulated={"flow": 3.5})
+    state = story.gate.load(story.gate.dump(story.state)) if restored else story.state
+    status = answers.status(state, command)
+    assert status is not None
+    assert (status.phase, status.outputs, status.on_behalf_of) == ("simulated", {"flow": 3.5}, ("alice",))
 
 
 @pytest.mark.parametrize("restored", [False, True])

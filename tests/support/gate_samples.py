@@ -364,9 +364,21 @@ class Story:
         event = CommandClaimed(site=SITE, command=command, executor=by, epoch=1, decision=Digest(""))
         return self.tell("COMMANDS", f"cmd.{SITE}.claimed.{by}.{command}", event, by)
 
-    def execute(self, command: CommandId, decision: Decision, by: str = "adapter-plc1") -> list[Event]:
+    def execute(
+        self,
+        command: CommandId,
+        decision: Decision,
+        by: str = "adapter-plc1",
+        outputs: dict[str, Scalar] | None = None,
+    ) -> list[Event]:
         event = CommandExecuted(
-            site=SITE, command=command, steps=(), undo=(), window_ms=1.0, decision=decision
+            site=SITE,
+            command=command,
+            steps=(),
+            undo=(),
+            window_ms=1.0,
+            decision=decision,
+            outputs=outputs or {},
         )
         return self.tell("COMMANDS", f"cmd.{SITE}.executed.{by}.{command}", event, by)
 

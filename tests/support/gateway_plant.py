@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from plantops.events import Event, event_type
-from plantops.events.base import CommandId, PrincipalName, SiteName, TagName, encode_json
+from plantops.events.base import CommandId, PrincipalName, Scalar, SiteName, TagName, encode_json
 from plantops.events.command_parts import Observation
 from plantops.events.commands import CommandPermitted, SafePermitted, SimulationOrdered
 from plantops.events.envelope import Message
@@ -96,6 +96,7 @@ class GatePlant:
         self.story.publish(policy)
         self.keyring = Keyring(policy)
         self.executes = True
+        self.outputs: dict[str, Scalar] = {}
         self.held: list[Event] = []
         self.log: list[tuple[int, str, bytes]] = []
         self.tags: dict[str, tuple[TagState, int]] = {}
@@ -195,7 +196,7 @@ class GatePlant:
                 by = f"adapter-{event.permit.source}"
                 self.story.claim(event.command, by)
                 self.publish(self.story.history[-1].fact, by)
-                self._happen(self.story.execute(event.command, event.decision, by))
+                self._happen(self.story.execute(event.command, event.decision, by, self.outputs))
                 self.publish(self.story.history[-1].fact, by)
 
     def publish(self, event: Any, writer: str) -> None:

@@ -7,7 +7,8 @@ from itertools import islice
 from plantops.events.base import AssetName, CommandId
 from plantops.events.queries import ApprovalsListed, CommandsListed, CommandStatus, HoldsListed
 from plantops.gate import undoing
-from plantops.gate.state import Asked, GateState, View
+from plantops.gate.returned import Returned
+from plantops.gate.state import Asked, Course, Deed, GateState, View
 
 
 def find(state: GateState, text: str) -> CommandId | None:
@@ -51,7 +52,15 @@ def _status(state: GateState, command: CommandId, asked: Asked) -> CommandStatus
         cause=state.fallbacks[command].cause if command in state.fallbacks else CommandId(""),
         mode=asked.intent.mode,
         on_behalf_of=asked.intent.on_behalf_of,
+        intent=asked.digest,
+        outputs=_outputs(course, deed),
     )
+
+
+def _outputs(course: Course, deed: Deed) -> Returned:
+    if deed.final:
+        return deed.outputs
+    return course.simulated.told if course.simulated else None
 
 
 def _is_undoable(state: GateState, command: CommandId, asked: Asked) -> bool:

@@ -12,6 +12,7 @@ from plantops.events.command_parts import Write
 from plantops.events.commands import CommandClaimed, CommandExecuted, CommandFailed, OutcomeUnknown
 from plantops.events.governance import CommandReconciled
 from plantops.flow.processor import Recorded
+from plantops.gate.returned import kept
 from plantops.gate.state import NOTHING_DONE, UNKNOWN, Deed, GateState
 
 Word: TypeAlias = CommandClaimed | CommandExecuted | CommandFailed | OutcomeUnknown | CommandReconciled
@@ -54,4 +55,5 @@ def _ended(deed: Deed, event: CommandExecuted | CommandFailed | OutcomeUnknown, 
         written=not isinstance(event, CommandFailed) or event.written,
         undo=undo,
         model=model,
+        outputs=kept(event.outputs) if isinstance(event, CommandExecuted) else None,
     )

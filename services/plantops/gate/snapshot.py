@@ -164,6 +164,7 @@ def _slim(asked: Asked) -> Asked:
         arguments=intent.arguments,
         mode=intent.mode,
         actor=intent.actor,
+        on_behalf_of=intent.on_behalf_of,
         confirms=intent.confirms,
     )
     return msgspec.structs.replace(asked, intent=slim, evidence="")

@@ -1,9 +1,8 @@
 """What the gate remembers: one fold per stream, joined only when asked.
 
 `asked` folds INTENTS; `courses`, `generations`, `uses`, `locks`, `bypasses` and `fallbacks` fold the
-gate's own events; `deeds` and
-`rehearsals` fold what the executors say; `verified` and `root` fold POLICY. No fold looks at another, so
-their order cannot matter.
+gate's own events; `deeds` and `rehearsals` fold what the executors say; `verified` and `root` fold POLICY.
+No fold looks at another, so their order cannot matter.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from plantops.events.circumstances import Bypass, LockOut
 from plantops.events.command_parts import Intent, ObservedInput, Permit, Write
 from plantops.events.commands import ApprovalRequested, CommandRequested, CommandSimulated, DryRunDone
 from plantops.events.governance import ReconcileOrdered
+from plantops.gate.returned import Returned, kept
 from plantops.policy.document import TrustRoot
 from plantops.policy.verify import Verified
 
@@ -53,7 +53,8 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Simulated(msgspec.Struct, frozen=True):
-    """What a confirmation or an approval is held against; `before` is what stood in the written tags."""
+    """What a confirmation or an approval is held against; `before` is what stood in the written tags, `told`
+    what an external simulator said (None: not kept)."""
 
     next: Literal["confirm", "approve", "nothing"]
     person: PrincipalName
@@ -62,6 +63,7 @@ class Simulated(msgspec.Struct, frozen=True):
     result: Digest
     expires_at: datetime
     before: tuple[ObservedInput, ...] = ()
+    told: Returned = None
 
 
 class Course(msgspec.Struct, frozen=True):
@@ -122,6 +124,7 @@ class Deed(msgspec.Struct, frozen=True):
     `claimed_at` and `ended_at` are places in COMMANDS (0: not told), `ended` is the broker's time of the
     last word. `written`: something reached the device, or may have. `undo` takes that back, as recorded
     under `model`. `reconciled` is what the device said once the outcome was unknown, empty until then.
+    `outputs` is what an executed operation returned (None: not kept).
     """
 
     claimed: bool = False
@@ -134,6 +137,7 @@ class Deed(msgspec.Struct, frozen=True):
     undo: tuple[Write, ...] = ()
     model: Digest = Digest("")
     reconciled: Literal["", "written", "not_written", "other"] = ""
+    outputs: Returned = None
 
 
 class Fallback(msgspec.Struct, frozen=True):
@@ -387,13 +391,8 @@ class View:
 
 def simulated_of(event: CommandSimulated) -> Simulated:
     """What has to be kept of a simulation."""
-    decision = event.decision
+    by = event.decision
+    told = kept(event.simulated)
     return Simulated(
-        event.next,
-        decision.person,
-        decision.policy,
-        decision.model,
-        event.result,
-        event.expires_at,
-        event.before,
+        event.next, by.person, by.policy, by.model, event.result, event.expires_at, event.before, told
     )

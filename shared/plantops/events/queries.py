@@ -13,6 +13,7 @@ import msgspec
 from plantops.events.base import (
     AssetName,
     CommandId,
+    Digest,
     OperationName,
     PrincipalName,
     Record,
@@ -164,7 +165,10 @@ class CommandStatus(Record, frozen=True):
     command that was permitted upon it, "" while there is none. Of an act that is done, `reason` says what was
     done. `undo`: it could be undone now. `reconciled` is what the device said of an outcome that was unknown.
     `cause` is the command that this one is the gate's fallback for; it has no handle but its identity.
-    `on_behalf_of` is the intent's chain, the person last.
+    `on_behalf_of` is the intent's chain, the person last, `intent` the digest of the words that were asked.
+    `outputs` is what an executed operation returned, else what an external simulator said, by its own names:
+    empty where there was nothing, None where there is nothing yet or the gate does not keep it, since it is
+    longer than 4 KiB. The event (`CommandExecuted`, `CommandSimulated`) has it whole.
     """
 
     command: CommandId
@@ -187,6 +191,8 @@ class CommandStatus(Record, frozen=True):
     cause: CommandId = CommandId("")
     mode: Mode = "execute"
     on_behalf_of: tuple[PrincipalName, ...] = ()
+    intent: Digest = Digest("")
+    outputs: dict[str, Scalar] | None = None
 
 
 class CommandsAsked(Record, frozen=True):

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from plantops.gate.returned import MAX_RETURNED
 from plantops.runtime.http_signing import (
     KEY_HEADER,
     SIGNATURE_HEADER,
@@ -116,6 +117,29 @@ async def test_a_signed_key_makes_a_repetition_one_command(gateway: Gateway) -> 
     again, _ = await ask(gateway, [percent("40")], idempotency="job-1")
     other, _ = await ask(gateway, [percent("41")], idempotency="job-1")
     assert [each.status_code for each in (first, again, other)] == [200, 200, 409]
+    assert executed(gateway) == 1
+
+
+async def test_a_repetition_is_told_the_outputs_of_the_first_time(gateway: Gateway) -> None:
+    gateway.plant.outputs = {"seconds": 2.5, "place": "A"}
+    first, _ = await ask(gateway, [percent("40")], idempotency="job-1")
+    story = gateway.plant.story
+    story.state = story.gate.load(story.gate.dump(story.state))  # as after a restart of the gate
+    again, _ = await ask(gateway, [percent("40")], idempotency="job-1")
+    assert (first.status_code, again.status_code) == (200, 200), again.text
+    told = {one["value"]["idShort"]: one["value"]["value"] for one in first.json()}
+    assert told == {"seconds": "2.5", "place": "A"}
+    assert again.content == first.content
+    assert executed(gateway) == 1
+
+
+async def test_outputs_that_the_gate_does_not_keep_are_told_once_and_never_left_out(gateway: Gateway) -> None:
+    gateway.plant.outputs = {"trace": "x" * MAX_RETURNED}
+    first, _ = await ask(gateway, [percent("40")], idempotency="job-1")
+    again, _ = await ask(gateway, [percent("40")], idempotency="job-1")
+    assert (first.status_code, again.status_code) == (200, 409)
+    assert len(first.json()) == 1
+    assert again.json()["error"]["details"]["state"] == "executed"
     assert executed(gateway) == 1
 
 

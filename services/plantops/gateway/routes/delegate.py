@@ -100,9 +100,11 @@ async def delegate(
     async with live.following(command_id(intent.actor, intent.key)) as follower:
         taken = await ask_once(desk, intent)
         status = await until_rest(desk, follower, taken.command, DELEGATE_SECONDS)
-        outputs = _outputs(follower) if status is not None else {}
     if status is None or not _is_done(status, simulate=simulate):
         raise _not_done(status, taken.handle)
+    outputs = status.outputs if status.outputs is not None else _heard(follower)
+    if outputs is None:
+        raise _not_kept(status)
     answer = variables_of(outputs)
     headers = {SIMULATE_HEADER: "true"} if simulate else {}
     signed = delegates.verifier.sign(signature, SignedResponse(200, answer, simulated=simulate))
@@ -140,14 +142,14 @@ def _caller(desk: Desk, delegates: Delegates, signature: Signature, request: Any
     return Caller(PrincipalName(name), principal.roles, "hmac", str(state.get("request_id", "")))
 
 
-def _outputs(follower: Follower) -> Mapping[str, Scalar]:
-    """What the delegate of the delegate returned, or its simulator said; nothing for steps of ours."""
+def _heard(follower: Follower) -> Mapping[str, Scalar] | None:
+    """What is too long for the gate to tell, from the event itself; None where it came before we listened."""
     for kind, data in reversed(follower.events):
         if kind == "command.executed":
             return follower.read(data, CommandExecuted).outputs
         if kind == "command.simulated":
             return follower.read(data, CommandSimulated).simulated
-    return {}
+    return None
 
 
 def _is_done(status: CommandStatus, *, simulate: bool) -> bool:
@@ -165,6 +167,16 @@ def _not_done(status: CommandStatus | None, handle: str) -> HttpProblem:
         return HttpProblem(403, "forbidden", status.reason, details=details)
     text = f"{status.handle} is {state}: {status.reason}".rstrip(": ")
     return HttpProblem(504, "operation_failed", text, details={**details, "state": state})
+
+
+def _not_kept(status: CommandStatus) -> HttpProblem:
+    """An empty list would say that there was nothing, and a time-out that it may be asked again."""
+    state = state_of(status)
+    text = (
+        f"{status.handle} is {state}; what it returned is too long to be told twice: it stands in its event"
+    )
+    details = {"command": status.command, "handle": status.handle, "state": state}
+    return HttpProblem(409, "conflict", text, details=details)
 
 
 HANDLERS: Final[tuple[Any, ...]] = (delegate,)
