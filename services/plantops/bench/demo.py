@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -20,18 +20,8 @@ from plantops.deployment.runtime_file import Running, read_running
 from plantops.deployment.site import Site
 from plantops.deployment.supervisor import grouped
 from plantops.events import subjects
-from plantops.events.base import (
-    AssetName,
-    CommandId,
-    Digest,
-    OperationName,
-    PrincipalName,
-    Scalar,
-    SiteName,
-    TagName,
-    encode_json,
-)
-from plantops.events.command_parts import INTENT_TYPE, Intent, Mode
+from plantops.events.base import PrincipalName, Scalar, SiteName, TagName, encode_json
+from plantops.events.command_parts import Intent, Mode
 from plantops.events.commands import CommandSimulated
 from plantops.events.quality import is_good
 from plantops.events.queries import (
@@ -44,11 +34,14 @@ from plantops.events.queries import (
     read_answer,
 )
 from plantops.flow.bus import Bus
-from plantops.ledger import dsse
+from plantops.flow.client import Client
+from plantops.flow.words import new_intent, sealed
 from plantops.ledger.keys import SigningKey
 from plantops.runtime.errors import BrokerUnavailable, NobodyAnswers, Refused
 
 START_SECONDS = 60.0
+ANSWER_SECONDS = 10.0
+INTENT_LIFE = timedelta(minutes=5)
 POLL_MS = 100
 # A device that is watched at 100 ms; the gap and everything else stays as the demo has it.
 FASTER = {
@@ -67,6 +60,11 @@ class Desk:
     bus: Bus
     key: SigningKey
 
+    @cached_property
+    def client(self) -> Client:
+        """Asks in the person's name."""
+        return Client(SiteName(self.site.name), PrincipalName(PERSON), self.bus, ANSWER_SECONDS)
+
     def intent(
         self,
         asset: str,
@@ -77,40 +75,28 @@ class Desk:
         mode: Mode = "execute",
     ) -> Intent:
         """A complete intent in the person's name."""
-        now = datetime.now(UTC)
-        return Intent(
-            site=SiteName(self.site.name),
-            asset=AssetName(asset),
-            operation=OperationName(operation),
-            arguments=dict(arguments),
-            mode=mode,
-            actor=PrincipalName(PERSON),
-            key=secrets.token_hex(12),
-            nonce=secrets.token_hex(12),
-            issued_at=now,
-            expires_at=now + timedelta(minutes=5),
+        return new_intent(
+            self.site.name,
+            PERSON,
+            asset,
+            operation,
+            arguments,
             model=self.site.plant.digest,
-            confirms=confirms.command if confirms else CommandId(""),
-            simulation=confirms.result if confirms else Digest(""),
+            mode=mode,
+            confirms=confirms,
+            life=INTENT_LIFE,
         )
 
     async def send(self, intent: Intent) -> IntentTaken:
-        """Sign it and hand it in at the door. Raises: Refused."""
-        envelope = dsse.encode(dsse.seal(INTENT_TYPE, encode_json(intent), self.key))
-        subject = subjects.intent(intent.site, intent.actor, intent.asset, intent.operation)
-        told = read_answer((await self.bus.request(subject, envelope, timeout=10.0)).data, IntentTaken)
-        if isinstance(told, ProblemDetail):
-            raise Refused(f"{told.message} ({told.code})", reason=told.code)
-        return told
+        """Sign it and hand it in at the door, a stop too only once: what is measured is one answer.
+
+        Raises: Refused, NobodyAnswers, BrokerUnavailable.
+        """
+        return await self.client.hand_in(intent, sealed(intent, self.key), is_safe=False)
 
     async def look(self, *tags: TagName) -> TagsTold:
-        """Tags as the twin has them. Raises: Refused."""
-        subject = subjects.service("twin", self.site.name, "get")
-        reply = await self.bus.request(subject, encode_json(TagsAsked(tags=tags)), timeout=10.0)
-        told = read_answer(reply.data, TagsTold)
-        if isinstance(told, ProblemDetail):
-            raise Refused(told.message, reason=told.code)
-        return told
+        """Tags as the twin has them. Raises: as `send`."""
+        return await self.client.ask("twin", "get", TagsAsked(tags=tags), TagsTold)
 
 
 @dataclass(frozen=True)

@@ -7,46 +7,35 @@ Prints a line when it begins; ends when it is told to.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from plantops.deployment.broker import connect
 from plantops.deployment.site import Site, load_site
 from plantops.events import subjects
-from plantops.events.base import AssetName, OperationName, PrincipalName, SiteName, encode_json
-from plantops.events.command_parts import INTENT_TYPE, Intent
 from plantops.flow.jetstream import JetStreamBus
-from plantops.ledger import dsse
+from plantops.flow.words import new_intent, sealed
 from plantops.ledger.keys import SigningKey
 from plantops.runtime.errors import BrokerError
 from plantops.runtime.nkey import NKey
 
 INTENTS = 2000
 AT_ONCE = 256
+INTENT_LIFE = timedelta(minutes=5)
 
 
 def intents(site: Site, name: str, count: int = INTENTS) -> list[tuple[str, bytes]]:
     """(subject, signed words) of different commands."""
     key = SigningKey.load(site.folder.identity(name, person=True).signing)
-    now = datetime.now(UTC)
     made = []
     for number in range(count):
-        intent = Intent(
-            site=SiteName(site.name),
-            asset=AssetName("valve-001"),
-            operation=OperationName("SetPosition"),
-            arguments={"PERCENT": 1.0 + number % 99},
-            actor=PrincipalName(name),
-            key=secrets.token_hex(12),
-            nonce=secrets.token_hex(12),
-            issued_at=now,
-            expires_at=now + timedelta(minutes=5),
-            model=site.plant.digest,
+        arguments = {"PERCENT": 1.0 + number % 99}
+        intent = new_intent(
+            site.name, name, "valve-001", "SetPosition", arguments, model=site.plant.digest, life=INTENT_LIFE
         )
         subject = subjects.intent(intent.site, intent.actor, intent.asset, intent.operation)
-        made.append((subject, dsse.encode(dsse.seal(INTENT_TYPE, encode_json(intent), key))))
+        made.append((subject, sealed(intent, key)))
     return made
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,14 +10,13 @@ import typer
 
 from plantops.cli.following import describe
 from plantops.cli.output import DEMO_FOLDER, Folder, Json, User, exact, out, print_json, safe, table
-from plantops.cli.session import APPROVAL_LIFE, Session, run, session
+from plantops.cli.session import Session, run, session
 from plantops.events import EventUnreadable, decode
-from plantops.events.base import PrincipalName, SiteName
-from plantops.events.command_parts import Approval
 from plantops.events.commands import ApprovalAccepted, ApprovalRefused, ApprovalRequested
 from plantops.events.envelope import Message
 from plantops.events.governance import ApprovalWithdrawn
-from plantops.events.queries import ApprovalsListed, CommandAsked, CommandStatus
+from plantops.events.queries import ApprovalsListed, CommandStatus
+from plantops.flow.words import new_approval
 from plantops.runtime.errors import Refused
 
 ANSWER_SECONDS = 10.0
@@ -124,21 +121,13 @@ async def give(
 
     Raises: Refused when it does not wait, or when the gate says nothing in time.
     """
-    status = await here.ask("command", "get", CommandAsked(command=command), CommandStatus)
-    wanted = await _wanted(here, status)
-    now = datetime.now(UTC)
-    approval = Approval(
-        site=SiteName(here.site.name),
-        command=status.command,
-        person=PrincipalName(here.name),
-        verdict=verdict,
-        intent=wanted.intent,
-        decision=wanted.decision,
-        issued_at=now,
-        expires_at=now + APPROVAL_LIFE,
-        nonce=secrets.token_hex(12),
-        reason=reason,
-    )
+    status = await here.client.command(command)
+    wanted = await here.client.waiting(status.command)
+    if wanted is None:
+        raise Refused(
+            f"{status.handle} does not wait for an approval: {describe(status)}", reason="not_waiting"
+        )
+    approval = new_approval(here.site.name, here.name, wanted, verdict, reason=reason)
     heard: asyncio.Queue[object] = asyncio.Queue()
 
     async def hear(message: Message) -> None:
@@ -156,12 +145,4 @@ async def give(
         raise Refused(f"the gate did not answer for {status.handle}: look again", reason="late") from error
     finally:
         await listening.stop()
-    return answer, await here.ask("command", "get", CommandAsked(command=status.command), CommandStatus)
-
-
-async def _wanted(here: Session, status: CommandStatus) -> ApprovalRequested:
-    told = await here.ask("command", "approvals", None, ApprovalsListed)
-    for each in told.waiting:
-        if each.command == status.command:
-            return each
-    raise Refused(f"{status.handle} does not wait for an approval: {describe(status)}", reason="not_waiting")
+    return answer, await here.client.command(status.command)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,40 +15,21 @@ from plantops.cli.failing import DEBUG
 from plantops.cli.output import did_you_mean, some, working
 from plantops.deployment.broker import connect
 from plantops.deployment.place import Place, load_place
-from plantops.events import subjects
-from plantops.events.base import (
-    AssetName,
-    CommandId,
-    Digest,
-    OperationName,
-    PrincipalName,
-    Record,
-    Scalar,
-    SiteName,
-    encode_json,
-)
-from plantops.events.command_parts import APPROVAL_TYPE, INTENT_TYPE, Approval, Intent, Mode
-from plantops.events.queries import ApprovalTaken, CommandStatus, IntentTaken, ProblemDetail, read_answer
+from plantops.events.base import AssetName, OperationName, PrincipalName, Record, Scalar, SiteName
+from plantops.events.command_parts import Approval, Intent, Mode
+from plantops.events.queries import ApprovalTaken, CommandStatus, IntentTaken, ProblemDetail
 from plantops.flow.bus import Bus
-from plantops.flow.insisting import first_answer
-from plantops.ledger import dsse
+from plantops.flow.client import Client
+from plantops.flow.words import new_intent, sealed
 from plantops.ledger.keys import SigningKey
 from plantops.model.load import Plant
 from plantops.policy.judge import rule_for
-from plantops.runtime.errors import (
-    BrokerUnavailable,
-    NobodyAnswers,
-    PolicyRejected,
-    Refused,
-    SettingsError,
-)
+from plantops.runtime.errors import BrokerUnavailable, PolicyRejected, Refused, SettingsError
 from plantops.runtime.log import configure_logging
 from plantops.runtime.nkey import NKey
 
 ASK_SECONDS = 5.0
 CONNECT_SECONDS = 10.0
-INTENT_LIFE = timedelta(minutes=20)
-APPROVAL_LIFE = timedelta(minutes=5)
 
 T = TypeVar("T", bound=Record)
 R = TypeVar("R")
@@ -73,30 +52,28 @@ class Session:
 
         return self.site.plant if isinstance(self.site, Site) else load_site(self.site.folder.root).plant
 
+    @cached_property
+    def client(self) -> Client:
+        """Asks in this person's name."""
+        logs = self.site.folder.logs
+        return Client(
+            SiteName(self.site.name),
+            PrincipalName(self.name),
+            self.bus,
+            ASK_SECONDS,
+            hint=f", or look at `plantops doctor` and the logs in {logs}",
+            refused=_with_its_code,
+        )
+
     async def ask(self, area: str, verb: str, question: Record | None, kind: type[T]) -> T:
         """Ask a public service. Raises: Refused with its reason, NobodyAnswers, BrokerUnavailable."""
-        data = encode_json(question) if question is not None else b"{}"
-        return await self._request(subjects.service(area, self.site.name, verb), data, kind)
+        return await self.client.ask(area, verb, question, kind)
 
     async def ask_door(
         self, area: str, verb: str, question: Record, kind: type[T], *, seconds: float = ASK_SECONDS
     ) -> T:
         """Ask a door by this person's own name, such as `chat` or `tool`. Raises: as `ask`."""
-        subject = f"{subjects.service(area, self.site.name, self.name)}.{verb}"
-        return await self._request(subject, encode_json(question), kind, seconds)
-
-    async def _request(self, subject: str, data: bytes, kind: type[T], seconds: float = ASK_SECONDS) -> T:
-        try:
-            reply = await self.bus.request(subject, data, timeout=seconds)
-        except NobodyAnswers as error:
-            raise NobodyAnswers(
-                f"nobody answers {subject}: its process may be starting, try again, or look at "
-                f"`plantops doctor` and the logs in {self.site.folder.logs}"
-            ) from error
-        answer = read_answer(reply.data, kind)
-        if isinstance(answer, ProblemDetail):
-            raise Refused(f"{answer.message} ({answer.code})", reason=answer.code)
-        return answer
+        return await self.client.ask_door(area, verb, question, kind, seconds=seconds)
 
     def intent(
         self,
@@ -110,40 +87,26 @@ class Session:
         reason: str = "",
     ) -> Intent:
         """A complete intent in this person's name; what it confirms, it confirms with the result it had."""
-        now = datetime.now(UTC)
-        return Intent(
-            site=SiteName(self.site.name),
-            asset=AssetName(asset),
-            operation=OperationName(operation),
-            arguments=dict(arguments),
-            mode=mode,
-            actor=PrincipalName(self.name),
-            key=key or secrets.token_hex(12),
-            nonce=secrets.token_hex(12),
-            issued_at=now,
-            expires_at=now + INTENT_LIFE,
+        return new_intent(
+            self.site.name,
+            self.name,
+            asset,
+            operation,
+            arguments,
             model=self.plant.digest,
-            confirms=confirms.command if confirms else CommandId(""),
-            simulation=Digest(confirms.simulation_digest if confirms else ""),
+            mode=mode,
+            confirms=confirms,
+            key=key,
             reason=reason,
         )
 
     async def send(self, intent: Intent) -> IntentTaken:
-        """Sign an intent and hand it in at the door.
+        """Sign an intent and hand it in at the door; a stop is handed in again until somebody answers.
 
-        A stop does not wait out a gate that died with it in hand: the same signed words, which are one
-        command however often they come, are handed in again and again. Raises: Refused, NobodyAnswers,
-        BrokerUnavailable.
+        Raises: Refused, NobodyAnswers, BrokerUnavailable.
         """
-        envelope = dsse.encode(dsse.seal(INTENT_TYPE, encode_json(intent), self.key))
-        subject = subjects.intent(intent.site, intent.actor, intent.asset, intent.operation)
-
-        async def hand_in(seconds: float) -> IntentTaken:
-            return await self._request(subject, envelope, IntentTaken, seconds)
-
-        if self.is_safe(intent.asset, intent.operation):
-            return await first_answer(hand_in, patience=ASK_SECONDS)
-        return await hand_in(ASK_SECONDS)
+        is_safe = self.is_safe(intent.asset, intent.operation)
+        return await self.client.hand_in(intent, sealed(intent, self.key), is_safe=is_safe)
 
     def is_safe(self, asset: AssetName, operation: OperationName) -> bool:
         """Whether the folder's policy calls it safe-direction; what cannot be told is not."""
@@ -159,9 +122,11 @@ class Session:
 
     async def send_approval(self, approval: Approval) -> ApprovalTaken:
         """Sign an approval or rejection and hand it in at the door. Raises: Refused."""
-        envelope = dsse.encode(dsse.seal(APPROVAL_TYPE, encode_json(approval), self.key))
-        subject = subjects.approval(approval.site, approval.person, approval.command)
-        return await self._request(subject, envelope, ApprovalTaken)
+        return await self.client.hand_in_approval(approval, sealed(approval, self.key))
+
+
+def _with_its_code(problem: ProblemDetail) -> Refused:
+    return Refused(f"{problem.message} ({problem.code})", reason=problem.code)
 
 
 @asynccontextmanager

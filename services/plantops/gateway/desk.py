@@ -7,40 +7,22 @@ policy gives this login the role `gateway`; what a person has signed himself is 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Final, Literal, TypeAlias, TypeVar
+from functools import cached_property
+from typing import Final, TypeVar
 
 import msgspec
 
-from plantops.events import subjects
-from plantops.events.base import (
-    AssetName,
-    CommandId,
-    Digest,
-    OperationName,
-    PrincipalName,
-    Record,
-    Scalar,
-    SiteName,
-    encode_json,
-)
+from plantops.events.base import AssetName, OperationName, PrincipalName, Record, Scalar, SiteName
 from plantops.events.command_parts import APPROVAL_TYPE, INTENT_TYPE, Approval, Intent, Mode
 from plantops.events.envelope import Message
-from plantops.events.queries import (
-    ApprovalsListed,
-    ApprovalTaken,
-    CommandAsked,
-    CommandStatus,
-    IntentTaken,
-    ProblemDetail,
-    read_answer,
-)
+from plantops.events.queries import ApprovalTaken, CommandStatus, IntentTaken
 from plantops.flow.bus import Bus
-from plantops.flow.insisting import first_answer
+from plantops.flow.client import Client
+from plantops.flow.words import Verdict as Verdict  # noqa: PLC0414 - routes take it from here
+from plantops.flow.words import fresh, new_approval, new_intent, sealed
 from plantops.gateway.caller import Caller
 from plantops.gateway.problems import rate_limited
 from plantops.gateway.settings import GatewaySettings
@@ -50,13 +32,10 @@ from plantops.model.load import Plant
 from plantops.policy.document import Policy
 from plantops.policy.in_force import InForce
 from plantops.policy.judge import rule_for
-from plantops.runtime.errors import NobodyAnswers, Refused, TrustError
+from plantops.runtime.errors import Refused, TrustError
 
-INTENT_LIFE: Final = timedelta(minutes=20)
-APPROVAL_LIFE: Final = timedelta(minutes=5)
 WATCH_SLACK_SECONDS: Final = 3.0
 
-Verdict: TypeAlias = Literal["approve", "reject"]
 T = TypeVar("T", bound=Record)
 
 
@@ -92,6 +71,11 @@ class Desk:
 
     # Asking
 
+    @cached_property
+    def client(self) -> Client:
+        """Asks in the gateway's name."""
+        return Client(self.site, self.name, self.bus, self.settings.ask_seconds)
+
     async def ask(
         self, area: str, verb: str, question: Record | None, kind: type[T], *, wait: float = 0.0
     ) -> T:
@@ -100,9 +84,7 @@ class Desk:
 
         Raises: Refused with the service's reason, NobodyAnswers, BrokerUnavailable.
         """
-        subject = subjects.service(area, self.site, verb)
-        data = encode_json(question) if question is not None else b"{}"
-        return await self._request(subject, data, kind, self._seconds(wait))
+        return await self.client.ask(area, verb, question, kind, seconds=self._seconds(wait))
 
     async def ask_door(
         self, area: str, verb: str, question: Record, kind: type[T], *, wait: float = 0.0
@@ -111,12 +93,11 @@ class Desk:
 
         The question names in `on_behalf_of` for whom (`Caller.chain`). Raises: as `ask`.
         """
-        subject = f"{subjects.service(area, self.site, self.name)}.{verb}"
-        return await self._request(subject, encode_json(question), kind, self._seconds(wait))
+        return await self.client.ask_door(area, verb, question, kind, seconds=self._seconds(wait))
 
     async def command(self, command: str) -> CommandStatus:
         """Where a command stands, by identity or handle. Raises: Refused (`unknown_command`), as `ask`."""
-        return await self.ask("command", "get", CommandAsked(command=command), CommandStatus)
+        return await self.client.command(command)
 
     # Intents
 
@@ -138,23 +119,18 @@ class Desk:
         Raises: HttpProblem (429) for a caller over his limit, unless it is a stop.
         """
         self._check_limit(caller, asset, operation)
-        now = datetime.now(UTC)
-        return Intent(
-            site=self.site,
-            asset=AssetName(asset),
-            operation=OperationName(operation),
-            arguments=dict(arguments),
-            mode=mode,
-            actor=self.name,
-            on_behalf_of=caller.chain,
-            key=f"{caller.name}/{key or secrets.token_hex(12)}",
-            nonce=secrets.token_hex(12),
-            issued_at=now,
-            expires_at=now + INTENT_LIFE,
+        return new_intent(
+            self.site,
+            self.name,
+            asset,
+            operation,
+            arguments,
             model=self.plant.digest,
-            confirms=confirms.command if confirms else CommandId(""),
-            simulation=Digest(confirms.simulation_digest if confirms else ""),
+            mode=mode,
+            confirms=confirms,
+            key=f"{caller.name}/{key or fresh()}",
             reason=reason,
+            on_behalf_of=caller.chain,
         )
 
     async def send(self, intent: Intent) -> IntentTaken:
@@ -162,8 +138,7 @@ class Desk:
 
         Raises: Refused with the door's reason, NobodyAnswers, BrokerUnavailable.
         """
-        envelope = dsse.encode(dsse.seal(INTENT_TYPE, encode_json(intent), self.key))
-        return await self._hand_in(intent, envelope)
+        return await self._hand_in(intent, sealed(intent, self.key))
 
     async def relay(self, caller: Caller, envelope: bytes) -> tuple[Intent, IntentTaken]:
         """Hand in what somebody has signed himself; the door verifies it, here only its subject is read.
@@ -175,19 +150,9 @@ class Desk:
         return intent, await self._hand_in(intent, envelope)
 
     async def _hand_in(self, intent: Intent, envelope: bytes) -> IntentTaken:
-        subject = _subject(
-            lambda: subjects.intent(intent.site, intent.actor, intent.asset, intent.operation),
-            self.site,
-            intent,
-        )
-
-        async def hand_in(seconds: float) -> IntentTaken:
-            return await self._request(subject, envelope, IntentTaken, seconds)
-
-        patience = self.settings.ask_seconds
-        if self.is_safe(intent.asset, intent.operation):
-            return await first_answer(hand_in, patience=patience)
-        return await hand_in(patience)
+        self._check_site(intent)
+        is_safe = self.is_safe(intent.asset, intent.operation)
+        return await self.client.hand_in(intent, envelope, is_safe=is_safe)
 
     def is_safe(self, asset: str, operation: str) -> bool:
         """Whether the policy calls it safe-direction; what cannot be told is not."""
@@ -200,6 +165,10 @@ class Desk:
         if caller.over_limit and not self.is_safe(asset, operation):
             raise rate_limited(caller.over_limit)
 
+    def _check_site(self, said: Intent | Approval) -> None:
+        if said.site != self.site:
+            raise Refused(f"it says site {said.site!r}, here is {self.site!r}", reason="subject_differs")
+
     # Approvals
 
     async def approval(self, caller: Caller, command: str, verdict: Verdict, reason: str = "") -> Approval:
@@ -208,31 +177,16 @@ class Desk:
         Raises: Refused (`not_waiting`, `unknown_command`), as `ask`.
         """
         status = await self.command(command)
-        told = await self.ask("command", "approvals", None, ApprovalsListed)
-        wanted = next((each for each in told.waiting if each.command == status.command), None)
+        wanted = await self.client.waiting(status.command)
         if wanted is None:
             raise Refused(
                 f"{status.handle} does not wait for an approval: {status.phase}", reason="not_waiting"
             )
-        now = datetime.now(UTC)
-        return Approval(
-            site=self.site,
-            command=status.command,
-            person=caller.name,
-            verdict=verdict,
-            intent=wanted.intent,
-            decision=wanted.decision,
-            issued_at=now,
-            expires_at=now + APPROVAL_LIFE,
-            nonce=secrets.token_hex(12),
-            reason=reason,
-            by=self.name,
-        )
+        return new_approval(self.site, caller.name, wanted, verdict, reason=reason, by=self.name)
 
     async def send_approval(self, approval: Approval) -> ApprovalTaken:
         """Sign it for the caller and hand it in: of class delegated. Raises: as `send`."""
-        envelope = dsse.encode(dsse.seal(APPROVAL_TYPE, encode_json(approval), self.key))
-        return await self._approve(approval, envelope)
+        return await self._approve(approval, sealed(approval, self.key))
 
     def read_approval(self, envelope: bytes) -> Approval:
         """What is in a signed approval, unverified. Raises: Refused (`malformed`)."""
@@ -244,10 +198,8 @@ class Desk:
         return approval, await self._approve(approval, envelope)
 
     async def _approve(self, approval: Approval, envelope: bytes) -> ApprovalTaken:
-        subject = _subject(
-            lambda: subjects.approval(approval.site, approval.person, approval.command), self.site, approval
-        )
-        return await self._request(subject, envelope, ApprovalTaken, self.settings.ask_seconds)
+        self._check_site(approval)
+        return await self.client.hand_in_approval(approval, envelope)
 
     # Hearing
 
@@ -269,21 +221,6 @@ class Desk:
     def _seconds(self, wait: float) -> float:
         return max(self.settings.ask_seconds, wait + WATCH_SLACK_SECONDS if wait else 0.0)
 
-    async def _request(self, subject: str, data: bytes, kind: type[T], seconds: float) -> T:
-        try:
-            reply = await self.bus.request(subject, data, timeout=seconds)
-        except NobodyAnswers as error:
-            raise NobodyAnswers(
-                f"nobody answers {subject}: its process may be starting, try again"
-            ) from error
-        try:
-            answer = read_answer(reply.data, kind)
-        except msgspec.DecodeError as error:
-            raise Refused(f"the answer of {subject} is unreadable: {error}", reason="unavailable") from error
-        if isinstance(answer, ProblemDetail):
-            raise Refused(answer.message, reason=answer.code)
-        return answer
-
 
 def _payload(envelope: bytes, payload_type: str, kind: type[T]) -> T:
     """What is in a signed envelope, unverified. Raises: Refused."""
@@ -296,13 +233,3 @@ def _payload(envelope: bytes, payload_type: str, kind: type[T]) -> T:
         return msgspec.json.decode(opened.body(), type=kind)
     except (TrustError, msgspec.DecodeError) as error:
         raise Refused(f"this is no signed {kind.__name__.lower()}: {error}", reason="malformed") from error
-
-
-def _subject(build: Callable[[], str], site: str, said: Intent | Approval) -> str:
-    """Raises: Refused for another site's words, and names that are none."""
-    if said.site != site:
-        raise Refused(f"it says site {said.site!r}, here is {site!r}", reason="subject_differs")
-    try:
-        return build()
-    except subjects.SubjectInvalid as error:
-        raise Refused(str(error), reason="malformed") from error
