@@ -36,7 +36,7 @@ class PlantCounter(Counter):
 COUNTER = ProcessSpec(
     "counter",
     reads=PlantCounter.consumes,
-    writes=(Writes("FINDINGS", ("finding.demo.counter",)), Writes("DEAD", ("dead.counter",))),
+    writes=(Writes("FINDINGS", ("finding.demo.*",)), Writes("DEAD", ("dead.counter",))),
     snapshots=True,
 )
 FEEDER = ProcessSpec("feeder", writes=(Writes("SOURCES", ("source.demo.a.*",)),))

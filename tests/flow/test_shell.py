@@ -119,8 +119,9 @@ async def test_lost_answers_stop_it_by_name() -> None:
     await plant.settle(plant.shell())
     findings = plant.broker.streams["FINDINGS"]
     findings.drop(list(findings.messages)[-1:])
-    with pytest.raises(IntegrityError, match="FINDINGS"):
-        await plant.shell().restore()
+    for _attempt in range(2):
+        with pytest.raises(IntegrityError, match="FINDINGS"):
+            await plant.shell().restore()
 
 
 async def test_inputs_that_expired_do_not_keep_it_from_starting() -> None:
@@ -169,7 +170,7 @@ async def test_answers_carry_identity_and_the_time_of_their_cause() -> None:
     plant = Plant()
     await plant.feed(100)
     await plant.settle(plant.shell())
-    first = next(iter(plant.broker.streams["FINDINGS"].messages.values()))
+    first = plant.answers()[0]
     processor, stream, sequence, index = first.headers[EVENT_ID].split(".")
     cause = plant.broker.streams[stream].messages[int(sequence)]
     assert (processor, index) == ("counter", "0")

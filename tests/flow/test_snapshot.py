@@ -15,7 +15,7 @@ from plantops.flow.signing import Signer
 from plantops.flow.snapshot import Snapshot, SnapshotDamaged, SnapshotStore
 from plantops.ledger.keys import SigningKey
 from plantops.runtime.errors import BrokerUnavailable, Fenced
-from support.counter import came_up
+from support.counter import Counter, came_up
 
 KEY = SigningKey.from_seed(bytes(32))
 BUCKET = snapshot_stream("counter")
@@ -117,17 +117,32 @@ async def test_a_changed_chunk_is_damaged(bus: MemoryBus) -> None:
         await (await claimed(bus)).load()
 
 
-async def test_the_same_answers_of_another_run_are_not_taken_for_ours(bus: MemoryBus) -> None:
+async def begun(bus: MemoryBus, run: str) -> Outlet:
     signer = Signer("counter", KEY)
-    one, other = (Outlet(bus, signer, "FINDINGS", "finding.demo.counter", run) for run in ("one", "other"))
-    await one.open()
-    await other.open()
+    outlet = Outlet(bus, signer, "FINDINGS", "finding.demo.*", token=run, began=Counter().began(run))
+    await outlet.look()
+    await outlet.begin()
+    return outlet
+
+
+async def test_the_same_answers_of_another_run_are_not_taken_for_ours(bus: MemoryBus) -> None:
+    one, other = await begun(bus, "one"), await begun(bus, "other")
     cause = Stored("SOURCES", 1, "source.demo.a.up", b"", 1)
     event = Recorded(
         "FINDINGS", 0, "finding.demo.counter", 1, came_up("a", 1), "counter", "counter.SOURCES.1.0"
     )
     produced = [Produced(cause, [event], {"SOURCES": 1})]
-    await one.store(produced)
     with pytest.raises(Fenced):
-        await other.store(produced)
-    assert (await bus.state("FINDINGS")).last == 1
+        await one.store(produced)
+    await other.store(produced)
+    assert (await bus.state("FINDINGS")).last == 3  # two first words, and one answer
+
+
+async def test_a_run_begins_behind_all_that_an_older_one_stored(bus: MemoryBus) -> None:
+    one = await begun(bus, "one")
+    event = Recorded("FINDINGS", 0, "finding.demo.counter", 1, came_up("a", 1), "counter", "counter.1.0")
+    await one.store([Produced(Stored("SOURCES", 7, "source.demo.a.up", b"", 1), [event], {"SOURCES": 7})])
+    other = await begun(bus, "other")
+    assert other.covered == {"SOURCES": 7}
+    third = await begun(bus, "third")
+    assert third.covered == {"SOURCES": 7}, "a first word stands for as much as what is before it"

@@ -67,10 +67,10 @@ async def test_the_answers_of_a_fold_go_on_with_the_trace_of_what_caused_them() 
     with carried(PARENT):
         await plant.feed(60)
     await plant.settle(plant.shell())
-    traced = len(plant.broker.stream("FINDINGS").messages)
+    traced = len(plant.answers())
     await plant.feed(60, first=60)
     await plant.settle(plant.shell())
-    told = [each.headers.get(TRACE, "") for each in plant.broker.stream("FINDINGS").messages.values()]
+    told = [each.headers.get(TRACE, "") for each in plant.answers()]
     assert 0 < traced < len(told)
     assert told == [PARENT] * traced + [""] * (len(told) - traced)
 

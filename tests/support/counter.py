@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import msgspec
 
 from plantops.events import Event
-from plantops.events.base import SourceName
+from plantops.events.base import PrincipalName, SiteName, SourceName
+from plantops.events.governance import ReignBegan
 from plantops.events.sources import SourceLost, SourceUp
 from plantops.flow.processor import Output, Reads, Recorded
 
@@ -35,8 +36,12 @@ class Counter:
     version = 1
     consumes: tuple[Reads, ...] = (Reads("SOURCES", ("source.demo.*.up",)), Reads("EXTRA", ("extra.>",)))
     output_stream = "FINDINGS"
-    output_filter = "finding.demo.counter"
+    output_filter = "finding.demo.*"
     emits: tuple[type[Event], ...] = (SourceLost,)
+
+    def began(self, run: str) -> Output:
+        event = ReignBegan(site=SiteName("demo"), writer=PrincipalName(self.name), run=run)
+        return Output("finding.demo.reign", event)
 
     def initial(self) -> Tally:
         return Tally()
@@ -61,7 +66,7 @@ class Counter:
         # What was said before counts too: losing or doubling an answer changes all later ones.
         cause = f"{total} {digest} {state.said.get(key, 0)}"
         lost = SourceLost(source=SourceName(key), epoch=count, cause=cause)
-        return (Output(self.output_filter, lost),) * self.burst
+        return (Output("finding.demo.counter", lost),) * self.burst
 
     def dump(self, state: Tally) -> bytes:
         return msgspec.msgpack.encode(state, order="sorted")

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from plantops.events import decode, encode
+from plantops.flow.bus import Stored
 from plantops.flow.declaration import consumer_name, snapshot_stream, snapshot_subject
 from plantops.flow.memory import MemoryBroker, MemoryBus
 from plantops.flow.processor import Processor, Recorded
@@ -81,8 +82,13 @@ class Plant:
     def is_folded(self, shell: Shell[Tally]) -> bool:
         return all(self.broker.streams[stream].last == at for stream, at in shell.positions.items())
 
+    def answers(self) -> list[Stored]:
+        """What the core said; not the words with which its runs began."""
+        stored = self.broker.stream("FINDINGS").messages.values()
+        return [message for message in stored if message.subject == "finding.demo.counter"]
+
     def findings(self) -> list[bytes]:
-        return [m.data for m in self.broker.streams["FINDINGS"].messages.values()]
+        return [message.data for message in self.answers()]
 
     def expected(self) -> tuple[Tally, list[bytes]]:
         """One clean fold over the streams, one after the other."""

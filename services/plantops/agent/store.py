@@ -23,6 +23,7 @@ from plantops.events.envelope import Message
 from plantops.events.subjects import agent
 from plantops.flow.bus import Bus, Stored
 from plantops.flow.reading import UNUSABLE, read_event
+from plantops.flow.row import publish_row
 from plantops.flow.signing import Signer
 from plantops.flow.trust import Trust
 from plantops.runtime.errors import BrokerError
@@ -83,10 +84,10 @@ class Store:
         return self._keep(held)
 
     async def append(self, held: Held, *events: Event) -> Held:
-        """Store 1 or more events behind `held`, all or none.
+        """Store 1 or more events behind `held`, in order.
 
         Raises: Conflict when somebody else has added to it; BrokerUnavailable when it is not known whether
-        they are stored. Then what is stored counts: load it.
+        they are stored. Then a first part of them may be, and what is stored counts: load it.
         """
         messages = [self._message(held, event, number) for number, event in enumerate(events)]
         try:
@@ -99,8 +100,8 @@ class Store:
     async def _publish(self, held: Held, messages: Sequence[Message]) -> int:
         subject = self._all(held.name)
         if len(messages) > 1:
-            return await self.bus.publish_batch(
-                messages, stream=STREAM, expected_last=held.last, expected_subject=subject
+            return await publish_row(
+                self.bus, messages, stream=STREAM, expected_last=held.last, expected_subject=subject
             )
         # Nobody else may guess it: under the same identity his own words would count as stored.
         identity = f"{self._token}.{next(self._count)}"

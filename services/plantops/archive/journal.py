@@ -35,6 +35,7 @@ WITHOUT_ROWS: Final[Mapping[str, str]] = MappingProxyType(
         event_type(operations.RootPublished): "what the gate makes of it is a step",
         event_type(operations.CheckpointCosigned): "for who verifies the log; the archive does not read it",
         event_type(operations.CheckpointDisputed): "for who verifies the log; the archive does not read it",
+        event_type(governance.ReignBegan): "`event` holds when which run of the gate began",
         event_type(operations.TimerFired): "what the gate makes of it is a step",
         event_type(operations.MessageBuried): "`unread` holds the message itself",
         **dict.fromkeys(map(event_type, _AGENT), "`event` holds it as JSON, by conversation in `subject`"),
@@ -47,7 +48,7 @@ def derived(entry: Entry) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Table and row, for all derived tables; the same rows for the same entry, in the same order.
 
     A type on a stream that is not its own has no rows: `sequence` is unique within one stream only.
-    What `entries.entry_of` gave raises nothing. Raises: EventUnreadable when a number fits no column.
+    Raises: EventUnreadable when a number fits no column.
     """
     for name, row in _rows(entry):
         yield name, checked(TABLES[name], row)

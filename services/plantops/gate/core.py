@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from plantops.events import Event
-from plantops.events.base import CommandId, SiteName, encode_json, is_token
+from plantops.events import Event, subjects
+from plantops.events.base import CommandId, PrincipalName, SiteName, encode_json, is_token
 from plantops.events.commands import (
     ApprovalAccepted,
     ApprovalReceived,
@@ -41,10 +41,11 @@ from plantops.events.governance import (
     CommandReconciled,
     PolicyActivated,
     PolicyRefused,
+    ReignBegan,
     RootRotated,
 )
 from plantops.events.operations import PolicyPublished, RootPublished, TimerFired
-from plantops.flow.processor import Output, Reads, Recorded
+from plantops.flow.processor import Fact, Output, Reads, Recorded
 from plantops.gate import (
     approvals,
     bypasses,
@@ -83,6 +84,7 @@ EMITS: tuple[type[Event], ...] = (
     PolicyActivated,
     PolicyRefused,
     RootRotated,
+    ReignBegan,
     *governed.EVENTS,
 )
 
@@ -129,6 +131,22 @@ class Gate:
     def consumes(self) -> tuple[Reads, ...]:
         """Policies, intents, approvals, what executors answer, and fired timers."""
         return inputs_of(self.site, self.name)
+
+    def began(self, run: str) -> Output:
+        """The word with which a run of the gate takes over."""
+        event = ReignBegan(site=self.site, writer=PrincipalName(self.name), run=run)
+        return Output(subjects.reign(self.site, self.name), event)
+
+    @property
+    def awaiting(self) -> str:
+        """A deadline that has passed says nothing about a command that was claimed before it."""
+        return "TIMERS"
+
+    def awaited(self, fact: Fact) -> Sequence[tuple[str, str]]:
+        """The claim of the command whose permit ran out: with it the permit was used."""
+        if not isinstance(fact, TimerFired) or fact.purpose != "execution" or not is_token(fact.command):
+            return ()
+        return (("COMMANDS", f"cmd.{self.site}.claimed.*.{fact.command}"),)
 
     def initial(self) -> GateState:
         """Nothing asked, and no policy: everything is denied."""

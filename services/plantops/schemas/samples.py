@@ -24,6 +24,7 @@ from plantops.events.base import (
     encode_json,
 )
 from plantops.events.frames import Sample, pack
+from plantops.events.governance import ReignBegan
 from plantops.flow.checkpoints import key_name
 from plantops.ledger import dsse
 from plantops.ledger.checkpoint import Checkpoint, sign
@@ -292,6 +293,8 @@ def _from_the_gate() -> Iterator[Said]:
         yield Said(word, "gate", subjects.command(SITE, verb, "gate", getattr(word, "command")))  # noqa: B009
     raised = c.GenerationRaised(site=SITE, command=_COMMAND, asset=PUMP, generation=4)
     yield Said(raised, "gate", subjects.generation(SITE, "gate", PUMP))
+    began = ReignBegan(site=SITE, writer=PrincipalName("gate"), run="9f2c51d07ab34e6688c1d2f0")
+    yield Said(began, "gate", subjects.reign(SITE, "gate"))
 
 
 def _from_the_executor() -> Iterator[Said]:

@@ -48,6 +48,7 @@ AnyEvent: TypeAlias = (
     | governance.CommandReconciled
     | governance.FallbackOrdered
     | governance.PolicyActivated
+    | governance.ReignBegan
     | governance.PolicyRefused
     | governance.RootRotated
     | conversation.TurnAsked

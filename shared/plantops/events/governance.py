@@ -191,6 +191,18 @@ class RootRotated(Event, frozen=True, tag="command.root_rotated"):
     digest: Digest
 
 
+class ReignBegan(Event, frozen=True, tag="command.reign_began"):
+    """A run of the gate took over the work; what an older one still wants to store is refused from here on.
+
+    `run` names it among all runs of `writer`, on whose one subject of this kind the broker sees who is the
+    youngest.
+    """
+
+    site: SiteName
+    writer: PrincipalName
+    run: str
+
+
 GOVERNANCE: tuple[type[Event], ...] = (
     ActDone,
     LockSet,
@@ -208,7 +220,7 @@ GOVERNANCE: tuple[type[Event], ...] = (
     PolicyRefused,
     RootRotated,
 )
-"""All of them; they stand in COMMANDS."""
+"""All that say something of a command or of the policy; they stand in COMMANDS."""
 
 ENDINGS: tuple[type[Event], ...] = (*FINAL, ActDone, CommandReconciled)
 """Every event after which a command is over, acts and reconciled commands among them."""

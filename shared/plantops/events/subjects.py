@@ -58,6 +58,11 @@ def generation(site: str, writer: str, asset: str) -> str:
     return _join("cmd", site, "generation_raised", writer, asset)
 
 
+def reign(site: str, writer: str) -> str:
+    """Where each run of the gate says that it begins: one subject, whose last message is the youngest run."""
+    return _join("cmd", site, "reign_began", writer, writer)
+
+
 def policy(site: str) -> str:
     """Signed policy documents, stream POLICY."""
     return _join("policy", site)

@@ -26,6 +26,7 @@ from plantops.events.queries import HeadTold, ProblemDetail, read_answer
 from plantops.events.subjects import audit, audit_head
 from plantops.flow.bus import Bus
 from plantops.flow.journal import Journal, JournalEntry, Mark
+from plantops.flow.row import publish_row
 from plantops.flow.signing import Signer
 from plantops.ledger.record import BEGINNING, Head, WriterChain, seal_record
 from plantops.runtime.errors import BrokerError, BrokerUnavailable, Conflict, Fenced, IntegrityError
@@ -217,7 +218,7 @@ class Auditor:
             self._mark(journaled, end)
         self._flight = (batch, end)
         try:
-            stored = await self.bus.publish_batch(messages, stream="AUDIT", expected_last=self._stored)
+            stored = await publish_row(self.bus, messages, stream="AUDIT", expected_last=self._stored)
         except Conflict as conflict:
             before = self._stored
             await self._resume()

@@ -130,6 +130,33 @@ class Processor(Protocol[S]):
 
 
 @runtime_checkable
+class Reigns(Protocol):
+    """What a processor with an output stream has besides: the word with which each run of it begins."""
+
+    def began(self, run: str) -> Output:
+        """Stored before anything else of that run, always on the same subject, which the filter covers.
+
+        As long as it is the last message there, the run is the youngest, and only then the broker stores
+        what it says. `evolve` sees it as any own event.
+        """
+        ...
+
+
+@runtime_checkable
+class Awaits(Protocol):
+    """What a processor has besides where the order between two of its inputs matters."""
+
+    @property
+    def awaiting(self) -> str:
+        """The input stream whose facts wait for those of others."""
+        ...
+
+    def awaited(self, fact: Fact) -> Sequence[tuple[str, str]]:
+        """Streams and filters: what stands there, as far as it is an input too, is folded before `fact`."""
+        ...
+
+
+@runtime_checkable
 class InPieces(Protocol[S_contra]):
     """What a processor with a large state has besides: its snapshot in pieces, with other work between."""
 

@@ -80,12 +80,14 @@ class Restorer(Generic[S]):
         await self.store.claim()
         snapshot, state = await self._load()
         if self.processor.output_stream:
-            await self.outlet.open()
+            await self.outlet.look()
         for inlet in self.inlets:
             inlet.position = snapshot.positions.get(inlet.key, 0)
             inlet.clock_ns = snapshot.clocks.get(inlet.key, 0)
         await self._check_streams(snapshot)
         if self.processor.output_stream:
+            # Only now: a word of ours behind what was lost would hide that it was.
+            await self.outlet.begin()
             state = await self._fold_own(state, snapshot.own)
         await self._open_inlets()
         for inlet in self.inlets:

@@ -17,8 +17,9 @@ import structlog
 from plantops.flow.bus import Bus, Stored
 from plantops.flow.dead import DeadLetters
 from plantops.flow.inlet import Inlet
+from plantops.flow.order import Order
 from plantops.flow.outlet import Outlet, Produced
-from plantops.flow.processor import Processor, Recorded
+from plantops.flow.processor import Awaits, Processor, Recorded, Reigns
 from plantops.flow.reading import EventReader
 from plantops.flow.restore import Restorer, read_input
 from plantops.flow.saving import Moment, Saver
@@ -75,11 +76,19 @@ class Shell(Generic[S]):
         self._on_batch, self._on_outputs = on_batch, on_outputs
         self._store = SnapshotStore(bus, processor.name, processor.version, signer.key)
         self._outlet = Outlet(
-            bus, signer, processor.output_stream, processor.output_filter, self._store.token
+            bus,
+            signer,
+            processor.output_stream,
+            processor.output_filter,
+            token=self._store.token,
+            began=processor.began(self._store.token) if isinstance(processor, Reigns) else None,
         )
         self._inlets = [
             Inlet(processor.name, reads, most=ahead) for reads in processor.consumes if reads.kind == "fold"
         ]
+        self._order = (
+            Order(processor, bus, self._reader, self._inlets) if isinstance(processor, Awaits) else None
+        )
         self._created: dict[str, str] = {}
         self._state = processor.initial()
         self._lock = asyncio.Lock()
@@ -201,6 +210,8 @@ class Shell(Generic[S]):
                 await inlet.rewind()
         delivered = await inlet.fetch(self._fetch_limit)
         self.reached("fetched")
+        if self._order is not None:
+            await self._order.wait(inlet, delivered)
         async with self._lock:
             if fresh := inlet.accept(delivered):
                 await self._fold(inlet, fresh)
@@ -238,6 +249,8 @@ class Shell(Generic[S]):
         await self._outlet.store(produced)
         self._is_whole = True
         self.reached("stored")
+        if self._order is not None:
+            self._order.moved()
         self._tell(inputs, produced)
 
     def _tell(self, inputs: Sequence[Recorded], produced: Sequence[Produced]) -> None:

@@ -31,6 +31,8 @@ _WRONG_STREAM: Final = 10060
 _MISSING: Final = (10014, 10059)
 _NO_MESSAGE: Final = 10037
 _BATCH_INCOMPLETE: Final = 10176
+# One of its messages is stored: the batch that was repeated, or an id that was used before.
+_BATCH_REPEATED: Final = 10201
 
 
 class ApiError(msgspec.Struct, frozen=True):
@@ -130,7 +132,7 @@ def refused(error: ApiError, stream: str) -> BrokerError:
     text = f"the broker refuses on stream {stream!r}: {error.description} ({error.err_code or error.code})"
     if error.err_code in _MISSING:
         return StreamMissing(f"{text}; run the provisioner", stream=stream)
-    if error.code == 503 or error.err_code == _BATCH_INCOMPLETE:
+    if error.code == 503 or error.err_code in (_BATCH_INCOMPLETE, _BATCH_REPEATED):
         return BrokerUnavailable(text, stream=stream)
     return BrokerError(text, stream=stream)
 

@@ -62,6 +62,7 @@ SPEAKERS: Final[Mapping[str, Speaker]] = MappingProxyType(
         "command.reconcile_ordered": _GATE,
         "command.fallback_ordered": _GATE,
         "command.policy_activated": _GATE,
+        "command.reign_began": _GATE,
         "command.policy_refused": _GATE,
         "command.root_rotated": _GATE,
         "command.dry_run": _EXECUTOR,

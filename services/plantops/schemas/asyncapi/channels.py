@@ -35,7 +35,10 @@ _TOKENS: Final[Mapping[str, tuple[str, ...]]] = {
     "dead": ("process",),
 }
 # Where a subject carries something else than its area says.
-_OTHER_TOKENS: Final = {"command.generation_raised": ("site", "event", "writer", "asset")}
+_OTHER_TOKENS: Final = {
+    "command.generation_raised": ("site", "event", "writer", "asset"),
+    "command.reign_began": ("site", "event", "writer", "reign"),
+}
 # Its token is one of few words: each event has a channel of its own.
 _SPELLED: Final = "event"
 # The JSON form travels where the packed one does.
@@ -54,6 +57,7 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "command": "A command's identity, 24 hexadecimal digits.",
     "writer": "The process that writes, and signs under this name.",
     "witness": "The process that witnesses the log, and signs under this name.",
+    "reign": "The writer once more: all its runs begin on one subject.",
     "owner": "Whose deadlines they are.",
     "process": "The process that could not read a message.",
 }
