@@ -324,6 +324,16 @@ async def test_what_is_stored_names_who_asked_and_what_was_offered(rig: AgentRig
     assert ended.outcomes == (answered.outcome,)
 
 
+async def test_a_catalogue_of_many_pages_is_known_whole(rig: AgentRig) -> None:
+    rig.tools.page = 1
+    async with rig.host(ScriptedModel({"stop": [wants(STOP), says("done")]})):
+        await rig.chat("stop", conversation="one")
+    stored = await rig.stored(f"agent.{SITE}.{stored_name(ALICE, 'one')}.>")
+    replied = next(event for event in stored if isinstance(event, ModelReplied))
+    assert replied.offered == tuple(tool.name for tool in rig.tools.tools)
+    assert len(rig.tools.tools) > 1
+
+
 async def test_another_page_is_asked_for_by_its_cursor(rig: AgentRig) -> None:
     rig.tools.results["twin-get"] = msgspec.structs.replace(tag_told(1.0), next="p2")
     call = (READ[0], {**READ[1], "cursor": "p1"})

@@ -137,10 +137,11 @@ TOOLS = (
 
 @dataclass
 class ScriptedTools:
-    """The tool service: lists `tools`, and answers reads with `results`."""
+    """The tool service: lists `tools`, `page` of them at once, and answers reads with `results`."""
 
     bus: Bus
     tools: tuple[ToolListed, ...] = TOOLS
+    page: int = 1000
     results: dict[str, ToolTold] = field(default_factory=dict)
     asked: list[tuple[str, Record]] = field(default_factory=list)
     meeting: asyncio.Barrier | None = None
@@ -154,7 +155,10 @@ class ScriptedTools:
             asked = msgspec.json.decode(message.data, type=CatalogueAsked)
             self.asked.append((verb, asked))
             tools = self.tools if verb == "list" else self.tools[: asked.limit]
-            return encode_json(CatalogueTold(tools=tools, revision="r1"))
+            begin, rest = int(asked.cursor or "0"), len(tools)
+            end = min(rest, begin + (self.page if verb == "list" else rest))
+            following = str(end) if end < rest else ""
+            return encode_json(CatalogueTold(tools=tools[begin:end], revision="r1", next=following))
         called = msgspec.json.decode(message.data, type=ToolAsked)
         self.asked.append((verb, called))
         if self.meeting is not None:

@@ -29,7 +29,7 @@ from plantops.events.queries import (
     TwinListed,
     problem,
 )
-from plantops.events.tooling import CatalogueAsked, CatalogueTold, ToolAsked, ToolListed, ToolTold
+from plantops.events.tooling import ToolAsked, ToolTold
 from plantops.flow.memory import MemoryBroker, MemoryBus
 from plantops.flow.reading import read_event
 from plantops.flow.signing import Signer
@@ -47,6 +47,7 @@ from plantops.policy.keyring import Keyring
 from plantops.runtime.http_signing import SigningKey as HmacKey
 from support.gate_samples import PLANT, POLICY, ROOT, SITE, Story, envelope, well
 from support.gateway_chat import Chat
+from support.gateway_tools import Tools
 from support.plant_samples import key
 
 WAIT_SECONDS = 20.0
@@ -105,6 +106,7 @@ class GatePlant:
         self.tools: list[ToolAsked] = []
         self.answers: dict[str, Callable[[ToolAsked], Any]] = {"events-read": self._events_read}
         self.chat = Chat()
+        self.catalogue = Tools()
         self._bus: MemoryBus = broker.bus("plant")
         self._gate: MemoryBus = broker.bus("gate")
         self._folded = {"INTENTS": 0, "APPROVALS": 0}
@@ -132,8 +134,8 @@ class GatePlant:
             f"chat.{SITE}.gateway.list": self.chat.list,
             f"chat.{SITE}.gateway.reset": self.chat.reset,
             f"tool.{SITE}.gateway.call": self._call,
-            f"tool.{SITE}.gateway.list": self._catalogue,
-            f"tool.{SITE}.gateway.search": self._catalogue,
+            f"tool.{SITE}.gateway.list": self.catalogue.answer,
+            f"tool.{SITE}.gateway.search": self.catalogue.answer,
         }
         for verb, handler in services(lambda: self.story.state).items():
             assert verb in VERBS
@@ -281,13 +283,6 @@ class GatePlant:
             return problem("unknown_tool", f"there is no tool {asked.tool!r}")
         told = answer(asked)
         return told if isinstance(told, bytes) else encode_json(told)
-
-    async def _catalogue(self, message: Message) -> bytes:
-        msgspec.json.decode(message.data, type=CatalogueAsked)
-        tool = ToolListed(
-            name="events-read", kind="read", description="", risk="low", arguments={"type": "object"}
-        )
-        return encode_json(CatalogueTold(tools=(tool,), revision="r1"))
 
     def _events_read(self, asked: ToolAsked) -> ToolTold:
         after = int(asked.cursor or asked.arguments["after"])

@@ -18,6 +18,7 @@ from plantops.events.queries import ProblemDetail, read_answer
 from plantops.events.subjects import service
 from plantops.events.tooling import CatalogueAsked, CatalogueTold, ToolAsked, ToolListed, ToolTold
 from plantops.flow.bus import Bus
+from plantops.flow.tool_pages import whole_catalogue
 from plantops.runtime.errors import BrokerError, BrokerUnavailable, Refused
 
 SIMULATE: Final = "simulate"
@@ -63,8 +64,8 @@ class Catalogue:
         if found is not None and time.monotonic() - found[0] < _FRESH_SECONDS:
             return found[1]
         try:
-            told = await self._ask("list", CatalogueAsked(on_behalf_of=chain), CatalogueTold)
-            every = await self._ask("list", CatalogueAsked(on_behalf_of=chain, all=True), CatalogueTold)
+            told = await whole_catalogue(self._page, CatalogueAsked(on_behalf_of=chain))
+            every = await whole_catalogue(self._page, CatalogueAsked(on_behalf_of=chain, all=True))
         except BrokerError as error:
             if found is None:
                 raise
@@ -111,6 +112,9 @@ class Catalogue:
     async def call(self, asked: ToolAsked) -> ToolTold:
         """Have a tool read. Raises: Refused with the service's reason, BrokerError."""
         return await self._ask("call", asked, ToolTold)
+
+    async def _page(self, asked: CatalogueAsked) -> CatalogueTold:
+        return await self._ask("list", asked, CatalogueTold)
 
     async def _ask(self, verb: str, question: Record, kind: type[T]) -> T:
         subject = f"{service('tool', self.site, self.client.identity)}.{verb}"

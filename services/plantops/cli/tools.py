@@ -26,6 +26,7 @@ from plantops.cli.output import (
 )
 from plantops.cli.session import Session, run, session
 from plantops.events.tooling import CatalogueAsked, CatalogueTold, ToolAsked, ToolListed, ToolTold
+from plantops.flow.tool_pages import whole_catalogue
 from plantops.runtime.errors import Refused, SettingsError
 
 # Some tools ask devices or read the log, and take longer than other services.
@@ -52,7 +53,7 @@ All = Annotated[bool, typer.Option("--all", help="Also those that you may not us
 @app.command(name="list")
 def list_(folder: Folder = DEMO_FOLDER, user: User = "", json: Json = False, every: All = False) -> None:
     """List the tools: what reads, and the operations that can be asked of the gate."""
-    told = run(_catalogue(folder, user, "list", CatalogueAsked(all=every), quiet=json))
+    told = run(_catalogue(folder, user, CatalogueAsked(all=every), quiet=json))
     _print_tools(told, json=json)
 
 
@@ -67,7 +68,7 @@ def search(  # noqa: PLR0917 - typer reads the options from the signature
 ) -> None:
     """Find tools for a task; what goes in the safe direction is always among them."""
     asked = CatalogueAsked(query=" ".join(words), limit=limit, all=every)
-    _print_tools(run(_catalogue(folder, user, "search", asked, quiet=json)), json=json)
+    _print_tools(run(_found(folder, user, asked, quiet=json)), json=json)
 
 
 @app.command()
@@ -78,7 +79,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show what one tool takes and what it is for."""
-    told = run(_catalogue(folder, user, "list", CatalogueAsked(all=True), quiet=json))
+    told = run(_catalogue(folder, user, CatalogueAsked(all=True), quiet=json))
     found = _named(told.tools, tool)
     if json:
         print_json(found)
@@ -117,15 +118,21 @@ def call(  # noqa: PLR0917 - typer reads the options from the signature
         err.print(f"there is more: --cursor {told[-1].next} goes on", soft_wrap=True, markup=False)
 
 
-async def _catalogue(
-    folder: Path, user: str, verb: str, asked: CatalogueAsked, *, quiet: bool
-) -> CatalogueTold:
+async def _catalogue(folder: Path, user: str, asked: CatalogueAsked, *, quiet: bool) -> CatalogueTold:
     async with session(folder, user, quiet=quiet) as here:
-        return await here.ask_door("tool", verb, asked, CatalogueTold, seconds=CALL_SECONDS)
+        return await _listed(here, asked)
 
 
-async def _listed(here: Session) -> CatalogueTold:
-    return await here.ask_door("tool", "list", CatalogueAsked(all=True), CatalogueTold, seconds=CALL_SECONDS)
+async def _found(folder: Path, user: str, asked: CatalogueAsked, *, quiet: bool) -> CatalogueTold:
+    async with session(folder, user, quiet=quiet) as here:
+        return await here.ask_door("tool", "search", asked, CatalogueTold, seconds=CALL_SECONDS)
+
+
+async def _listed(here: Session, asked: CatalogueAsked, *, until: str = "") -> CatalogueTold:
+    async def page(of: CatalogueAsked) -> CatalogueTold:
+        return await here.ask_door("tool", "list", of, CatalogueTold, seconds=CALL_SECONDS)
+
+    return await whole_catalogue(page, asked, until=until)
 
 
 async def _tell(here: Session, asked: ToolAsked) -> ToolTold:
@@ -136,7 +143,7 @@ async def _called(
     folder: Path, user: str, tool: str, words: Sequence[str], *, cursor: str, pages: int, quiet: bool
 ) -> list[ToolTold]:
     async with session(folder, user, quiet=quiet) as here:
-        catalogue = await _listed(here)
+        catalogue = await _listed(here, CatalogueAsked(all=True), until=tool)
         found = _named(catalogue.tools, tool)
         if found.kind == "operation":
             raise Refused(

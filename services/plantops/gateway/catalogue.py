@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from plantops.events.tooling import CatalogueAsked, CatalogueTold, ToolAsked, ToolTold
+from plantops.events.tooling import CatalogueAsked, CatalogueTold, ToolAsked, ToolListed, ToolTold
+from plantops.flow.tool_pages import whole_catalogue
 from plantops.gateway.caller import Caller
 from plantops.gateway.desk import Desk
 from plantops.gateway.shapes.reading import ToolAnswer
@@ -31,10 +32,26 @@ async def call(
     return await desk.ask_door("tool", "call", asked, ToolTold, wait=TOOL_SECONDS)
 
 
-async def catalogue(desk: Desk, caller: Caller, query: str, limit: int, *, all_tools: bool) -> CatalogueTold:
-    """All that the caller may use, or the best for `query`."""
+async def found(desk: Desk, caller: Caller, query: str, limit: int, *, all_tools: bool) -> CatalogueTold:
+    """The best for `query`, and every safe-direction operation."""
     asked = CatalogueAsked(query=query, limit=limit, all=all_tools, on_behalf_of=caller.chain)
-    return await desk.ask_door("tool", "search" if query else "list", asked, CatalogueTold)
+    return await desk.ask_door("tool", "search", asked, CatalogueTold)
+
+
+async def page(desk: Desk, caller: Caller, cursor: str, rows: int, *, all_tools: bool) -> CatalogueTold:
+    """A page of what the caller may use."""
+    asked = CatalogueAsked(all=all_tools, on_behalf_of=caller.chain, cursor=cursor, rows=rows)
+    return await desk.ask_door("tool", "list", asked, CatalogueTold)
+
+
+async def named(desk: Desk, caller: Caller, name: str) -> ToolListed | None:
+    """One of all tools. Raises: as `whole_catalogue`."""
+
+    async def ask(asked: CatalogueAsked) -> CatalogueTold:
+        return await desk.ask_door("tool", "list", asked, CatalogueTold)
+
+    every = await whole_catalogue(ask, CatalogueAsked(all=True, on_behalf_of=caller.chain), until=name)
+    return next((tool for tool in every.tools if tool.name == name), None)
 
 
 def told(answer: ToolTold) -> ToolAnswer:

@@ -23,6 +23,7 @@ from plantops.tools.chain import check_call
 from plantops.tools.contract import AnyTool, Arguments, Call, Page, ToolError
 from plantops.tools.fitting import Fitted, Place, fit, read_place
 from plantops.tools.governor import Governor, Identity, digest_of, identities
+from plantops.tools.paging import page_of
 from plantops.tools.settings import ToolSettings
 
 MOST_FOUND: Final = 50
@@ -62,12 +63,14 @@ class Desk:
     async def list(
         self, verified: Verified, chain: tuple[PrincipalName, ...], asked: CatalogueAsked
     ) -> CatalogueTold:
-        """Everything that the chain may use, or everything. Raises: OverBudget, ToolError."""
+        """A page of what the chain may use, or of everything. Raises: OverBudget, ToolError."""
         catalogue = self._catalogues.of(verified)
         async with self.governor.at_work(self._payers(verified, chain), "list"):
             usable = None if asked.all else catalogue.usable(chain)
-            tools = tuple(tool for tool in catalogue.listed if usable is None or tool.name in usable)
-            return _bounded(CatalogueTold(tools=tools, revision=catalogue.revision))
+            # A large catalogue takes its time, and others are served meanwhile.
+            return await asyncio.to_thread(
+                page_of, catalogue.listed, catalogue.revision, usable, cursor=asked.cursor, rows=asked.rows
+            )
 
     async def search(
         self, verified: Verified, chain: tuple[PrincipalName, ...], asked: CatalogueAsked
@@ -76,6 +79,10 @@ class Desk:
         if not 1 <= asked.limit <= MOST_FOUND or len(asked.query) > MAX_QUERY:
             raise ToolError(
                 "bad_arguments", f"limit is 1 to {MOST_FOUND}, a query has at most {MAX_QUERY} characters"
+            )
+        if asked.cursor or asked.rows:
+            raise ToolError(
+                "bad_arguments", "what is searched for comes at once: cursor and rows are of a list"
             )
         catalogue = self._catalogues.of(verified)
         async with self.governor.at_work(self._payers(verified, chain), "search"):
@@ -180,5 +187,5 @@ def _arguments(tool: AnyTool, given: dict[str, Any]) -> Arguments:
 
 def _bounded(told: CatalogueTold) -> CatalogueTold:
     if len(encode_json(told)) > MAX_LIST_BYTES:
-        raise ToolError("too_large", "there are more tools than one answer holds: search instead")
+        raise ToolError("too_large", "more is found than one answer holds: ask with a lower limit")
     return told

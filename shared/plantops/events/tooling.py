@@ -61,19 +61,30 @@ class ToolListed(Record, frozen=True):
 
 class CatalogueAsked(Record, frozen=True):
     """Verb `list`: everything that the caller may use; `all`: the rest too. Verb `search`: the best `limit`
-    (1 to 50) for `query`, the best first, then the safe-direction operations that are not among them."""
+    (1 to 50) for `query`, the best first, then the safe-direction operations that are not among them.
+
+    A list comes in pages: `cursor` is `next` of the one before, `rows` (up to 1,000) the most that one may
+    have, 0 as many as fit into a message.
+    """
 
     query: str = ""
     limit: int = 12
     all: bool = False
     on_behalf_of: tuple[PrincipalName, ...] = ()
+    cursor: str = ""
+    rows: int = 0
 
 
 class CatalogueTold(Record, frozen=True):
-    """`revision` changes whenever the catalogue does: it is the model's and the program's digest."""
+    """`revision` changes whenever the catalogue does: it is the model's and the program's digest.
+
+    `next` is the cursor of the following page of a list, "" at the end. It is refused (`bad_cursor`) once the
+    catalogue has changed: begin anew then.
+    """
 
     tools: tuple[ToolListed, ...]
     revision: str
+    next: str = ""
 
 
 class ToolAsked(Record, frozen=True):

@@ -95,6 +95,30 @@ async def test_a_tool_is_called_in_the_callers_name_and_its_refusal_told(gateway
     assert [each["name"] for each in listed["tools"]] == ["events-read"]
 
 
+async def test_the_list_of_tools_is_handed_on_page_by_page(gateway: Gateway) -> None:
+    gateway.plant.catalogue.pages = (("a", "b"), ("c",), ("d",))
+    async with gateway.client("viewer") as client:
+        first = (await client.get("/v1/tools", params={"limit": 2})).json()
+        second = (await client.get("/v1/tools", params={"cursor": first["next"], "all": "true"})).json()
+        third = (await client.get("/v1/tools", params={"cursor": second["next"]})).json()
+        shown = await client.get("/v1/tools/c")
+        missing = await client.get("/v1/tools/e")
+        gateway.plant.catalogue.revision = "r2"
+        changed = await client.get("/v1/tools", params={"cursor": first["next"]})
+    found = [[tool["name"] for tool in page["tools"]] for page in (first, second, third)]
+    assert (found, third["next"]) == ([["a", "b"], ["c"], ["d"]], "")
+    asked = gateway.plant.catalogue.asked
+    assert [(each.rows, each.all, each.cursor) for each in asked[:3]] == [
+        (2, False, ""),
+        (0, True, "1-r1"),
+        (0, False, "2-r1"),
+    ]
+    assert [each.cursor for each in asked[3:5]] == ["", "1-r1"]
+    assert {each.on_behalf_of for each in asked} == {("carol",)}
+    assert [each.status_code for each in (shown, missing, changed)] == [200, 404, 400]
+    assert changed.json()["error"]["details"] == {"reason": "bad_cursor"}
+
+
 async def test_history_asks_the_archive_by_its_tool(gateway: Gateway) -> None:
     gateway.plant.answers["tag-history"] = lambda asked: ToolTold(tool=asked.tool, result=asked.arguments)
     async with gateway.client("viewer") as client:

@@ -13,27 +13,47 @@ from plantops.gateway import catalogue
 from plantops.gateway.bodies import AnyRequest, read_optional, taking
 from plantops.gateway.caller import Caller
 from plantops.gateway.desk import Desk
+from plantops.gateway.preferences import Cursor
 from plantops.gateway.problems import not_found
 from plantops.gateway.shapes.reading import ToolAnswer, ToolBody, ToolList
 
 ToolPath: TypeAlias = Annotated[str, PathParameter(pattern=r"^[a-zA-Z0-9_-]{1,64}$", max_length=64)]
 
+FOUND: Final = 12
+"""How many a search gives where nobody says."""
+
 
 @get("/v1/tools", tags=["tools"])
 async def list_tools(
+    *,
     desk: NamedDependency[Desk],
     caller: NamedDependency[Caller],
     words: Annotated[
         str, QueryParameter(name="query", max_length=500, description="What is looked for, in plain words.")
     ] = "",
-    limit: Annotated[int, QueryParameter(name="limit", ge=1, le=50)] = 12,
+    limit: Annotated[
+        int,
+        QueryParameter(
+            name="limit",
+            ge=0,
+            le=1000,
+            description="How many at most: 50 with `query`. 0: 12 with it, without it as many as fit.",
+        ),
+    ] = 0,
+    cursor: Cursor = "",
     all_tools: Annotated[
         bool, QueryParameter(name="all", description="Also what the caller may not use.")
     ] = False,
 ) -> ToolList:
-    """All that the caller may use; with `query` the best for it, and every safe-direction operation."""
-    told = await catalogue.catalogue(desk, caller, words, limit, all_tools=all_tools)
-    return ToolList(tools=told.tools, revision=told.revision)
+    """All that the caller may use, in pages; with `query` the best for it and all safe-direction operations.
+
+    400 with the reason `bad_cursor` when the catalogue has changed between two pages: begin anew.
+    """
+    if words:
+        told = await catalogue.found(desk, caller, words, limit or FOUND, all_tools=all_tools)
+    else:
+        told = await catalogue.page(desk, caller, cursor, limit, all_tools=all_tools)
+    return ToolList(tools=told.tools, revision=told.revision, next=told.next)
 
 
 @get("/v1/tools/{tool:str}", tags=["tools"])
@@ -41,11 +61,10 @@ async def show_tool(
     desk: NamedDependency[Desk], caller: NamedDependency[Caller], tool: ToolPath
 ) -> ToolListed:
     """One tool, with the schemas of its arguments and its result."""
-    told = await catalogue.catalogue(desk, caller, "", 1, all_tools=True)
-    for each in told.tools:
-        if each.name == tool:
-            return each
-    raise not_found("tool", tool)
+    found = await catalogue.named(desk, caller, tool)
+    if found is None:
+        raise not_found("tool", tool)
+    return found
 
 
 @post(

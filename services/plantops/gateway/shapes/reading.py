@@ -80,10 +80,11 @@ class SourceList(Told, frozen=True):
 
 
 class ToolList(Told, frozen=True):
-    """`revision` changes whenever the catalogue does."""
+    """`revision` changes whenever the catalogue does. `next` is the cursor of the following page."""
 
     tools: tuple[ToolListed, ...]
     revision: str
+    next: str
 
 
 class ToolBody(Body, frozen=True):
