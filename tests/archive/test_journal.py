@@ -11,7 +11,7 @@ import pytest
 from golden.gate_stories import STORIES, read_history
 from plantops.archive.columns import rows_table
 from plantops.archive.command_rows import split
-from plantops.archive.entries import Entry, entry_from_row, entry_of, entry_row
+from plantops.archive.entries import Entry, entry_from_row, entry_of, entry_row, entry_rows
 from plantops.archive.journal import PROJECTED, WITHOUT_ROWS, derived
 from plantops.archive.store import Store, insert
 from plantops.archive.tables import TABLES
@@ -201,7 +201,7 @@ def test_a_number_that_fits_no_column_is_refused_by_name() -> None:
     gap = example_of(GapRecorded)
     huge = msgspec.structs.replace(gap, samples=2**63)
     with pytest.raises(EventUnreadable, match=r"gap\.samples"):
-        entry("SOURCES", huge)
+        entry_rows(entry("SOURCES", huge))
 
 
 def test_a_time_without_a_zone_is_utc() -> None:

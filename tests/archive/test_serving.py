@@ -17,7 +17,7 @@ import duckdb
 import pytest
 from structlog.testing import capture_logs
 
-from plantops.archive import serving
+from plantops.archive import served_empty
 from plantops.archive.served_tables import SERVED_TABLES
 from plantops.archive.serving import age, require_readable, serve
 from plantops.archive.store import Store
@@ -325,7 +325,8 @@ def test_a_version_that_1_5_cannot_read_is_refused(
         require_readable(plain)
     serve(store.cursor(), target)
     before = target.read_bytes()
-    monkeypatch.setattr(serving, "STORAGE_VERSION", "v2.0.0")
+    monkeypatch.setattr(served_empty, "STORAGE_VERSION", "v2.0.0")
+    served_empty.empty_snapshot.cache_clear()
     with pytest.raises(IntegrityError, match=r"DuckDB 1\.5 reads"):
         serve(store.cursor(), target)
     assert target.read_bytes() == before

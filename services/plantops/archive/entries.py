@@ -16,17 +16,14 @@ from plantops.flow.reading import header
 
 
 def entry_of(stored: Stored, event: Event, signer: str) -> Entry:
-    """The entry of a message that `read_event` has read; its rows can be made.
-
-    Raises: EventUnreadable when payload or headers are no text, or a number fits no column: JSON knows no
-    bound, and one event must not stop a whole batch.
-    """
+    """The entry of a message that `read_event` has read. Raises: EventUnreadable when payload or headers are
+    no text."""
     schema = header(stored, DATA_SCHEMA)
     try:
         body = stored.data.decode()
     except UnicodeDecodeError as error:
         raise EventUnreadable(f"the payload is no UTF-8 text: {error}") from error
-    entry = Entry(
+    return Entry(
         stream=stored.stream,
         sequence=stored.sequence,
         stored_at=stored.time_ns // 1000,
@@ -41,13 +38,19 @@ def entry_of(stored: Stored, event: Event, signer: str) -> Entry:
         body=body,
         event=event,
     )
-    for _row in (entry_row(entry), *derived(entry)):
-        pass  # each is checked as it is made
-    return entry
+
+
+def entry_rows(entry: Entry) -> list[tuple[str, Row]]:
+    """Table and row: the one of `event`, then all that follow from it.
+
+    Raises: EventUnreadable when a number fits no column: JSON knows no bound, and one event must not stop a
+    whole batch.
+    """
+    return [(EVENT.name, entry_row(entry)), *derived(entry)]
 
 
 def entry_row(entry: Entry) -> Row:
-    """The row of table `event`."""
+    """The row of table `event`. Raises: EventUnreadable when a number fits no column."""
     return checked(
         EVENT,
         (
@@ -116,4 +119,4 @@ def _integer(value: object) -> int:
     raise EventUnreadable(f"{value!r} is no integer")
 
 
-__all__ = ["Entry", "entry_from_row", "entry_of", "entry_row"]
+__all__ = ["Entry", "entry_from_row", "entry_of", "entry_row", "entry_rows"]

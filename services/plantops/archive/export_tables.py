@@ -17,7 +17,7 @@ from plantops.archive.durable import HashedFile, durable, sha256_of
 from plantops.archive.export_manifest import Format, StreamTold, TableFile
 from plantops.archive.faults import translated
 from plantops.archive.portable import arrow_schema, has_series, literal, outside
-from plantops.archive.serving import STORAGE_VERSION
+from plantops.archive.served_empty import STORAGE_VERSION
 from plantops.archive.table import Column, Table
 from plantops.archive.tables import TABLES
 from plantops.archive.views import create_views

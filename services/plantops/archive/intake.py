@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +20,17 @@ from plantops.runtime.errors import BrokerUnavailable, IntegrityError, StreamMis
 FETCH_MESSAGES: Final = 500
 # What one stream may hold back while the disk is busy: some seconds of a busy plant.
 MAX_WAITING: Final = 1_000_000
+# Below so many samples and messages at once, what comes next waits for company: to take in a single message
+# costs as much as its reading, and it would wait for the commit anyway.
+_LIGHT: Final = 200
+_COMPANY_SECONDS: Final = 0.25
+# The broker writes a file for each confirmation. It counts for nothing but what the broker delivers to a
+# consumer that was not reset; far below the time after which it would deliver it again.
+_CONFIRM_WEIGHT: Final = 1000
+_CONFIRM_SECONDS: Final = 5.0
+# When nothing comes it is looked whether something should have; soon where a run before us may have taken it.
+_FIRST_LOOK_SECONDS: Final = 0.3
+_LOOK_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.5
 
 log = structlog.get_logger("plantops.archive")
@@ -61,6 +73,11 @@ class Intake:
         self._created = position.created if position else ""
         self._first = 0  # what the stream still held when it was opened
         self._waiting = Taken()
+        self._is_light = False
+        self._stored: Stored | None = None  # the last one that is, while the broker does not know it
+        self._unconfirmed = 0
+        self._confirmed_at = 0.0
+        self._quiet_since, self._look_seconds = 0.0, _FIRST_LOOK_SECONDS
         self._room = asyncio.Event()
         self._room.set()
 
@@ -103,6 +120,7 @@ class Intake:
     async def _open(self) -> None:
         await self._look()
         await self._inlet.open(self._bus)
+        self._quiet_since, self._look_seconds = _now(), _FIRST_LOOK_SECONDS
 
     async def _look(self) -> None:
         """Whether it is the stream that was archived so far, and how far it reaches."""
@@ -120,10 +138,14 @@ class Intake:
 
     async def _turn(self, more: asyncio.Event) -> None:
         await self._room.wait()
-        if self._inlet.needs_rewind():
-            await self._look()
-            await self._inlet.rewind()
+        if self._is_light:
+            await asyncio.sleep(_COMPANY_SECONDS)
+        await self._catch_up()
+        await self._confirm_by_time()
         delivered = await self._inlet.fetch(FETCH_MESSAGES)
+        self._is_light = False
+        if delivered:
+            self._quiet_since = _now()
         fresh = self._inlet.accept(delivered)
         if self.until is not None and fresh and fresh[-1].sequence > self.until:
             fresh = self._up_to(fresh, self.until)
@@ -135,7 +157,7 @@ class Intake:
             await self._look()
         read = await self._projection.read(fresh)
         taken = self._waiting
-        before = taken.batch.sample_count
+        before, weight = taken.batch.sample_count, taken.weight
         self._note_holes(fresh, taken.batch)
         self._projection.project(read, taken.batch)
         for stored in fresh:
@@ -145,9 +167,22 @@ class Intake:
         taken.weight += len(fresh) + taken.batch.sample_count - before
         taken.batch.positions[self.stream] = Position(last.sequence, self._created, last.time_ns // 1000)
         self.last_known = max(self.last_known, last.sequence + last.pending)
+        self._is_light = self.until is None and taken.weight - weight < _LIGHT
         if taken.weight > MAX_WAITING:
             self._room.clear()
         more.set()
+
+    async def _catch_up(self) -> None:
+        """Have delivered again what was lost on its way: after a jump, and where nothing comes although the
+        stream holds more, since the pull of a run that was replaced may have taken it."""
+        if not self._inlet.is_adrift:
+            if _now() - self._quiet_since < self._look_seconds:
+                return
+            self._look_seconds = min(2 * self._look_seconds, _LOOK_SECONDS)
+        await self._look()
+        self._quiet_since = _now()
+        if self._inlet.is_adrift or self.last_known > self.position:
+            await self._inlet.rewind()
 
     def _up_to(self, fresh: list[Stored], until: int) -> list[Stored]:
         """What lies before the end; where the end itself is missing, it counts as taken."""
@@ -173,9 +208,23 @@ class Intake:
         return taken
 
     async def confirm(self, taken: Taken) -> None:
-        """After it is stored: the broker need not deliver it again. An answer that is lost does no harm."""
+        """It is stored: the broker need not deliver it again, which it is told now or some seconds later."""
         if taken.last is not None:
-            try:
-                await self._inlet.confirm(taken.last)
-            except BrokerUnavailable:
-                return  # the position in the file counts, not the broker's
+            self._stored = taken.last
+            self._unconfirmed += taken.weight
+            if self._unconfirmed >= _CONFIRM_WEIGHT:
+                await self._confirm(taken.last)
+
+    async def _confirm_by_time(self) -> None:
+        if self._stored is not None and _now() - self._confirmed_at >= _CONFIRM_SECONDS:
+            await self._confirm(self._stored)
+
+    async def _confirm(self, stored: Stored) -> None:
+        """An answer that is lost does no harm: the position in the file counts, not the broker's."""
+        self._stored, self._unconfirmed, self._confirmed_at = None, 0, _now()
+        with suppress(BrokerUnavailable):
+            await self._inlet.confirm(stored)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -64,7 +64,10 @@ class ArchiveProcess:
         self._context, self._settings = context, settings
         self._folder = context.state
         self._store = Store.open(
-            self._folder / LIVE_FILE, context.site, memory_megabytes=settings.memory_megabytes
+            self._folder / LIVE_FILE,
+            context.site,
+            threads=settings.threads,
+            memory_megabytes=settings.memory_megabytes,
         )
         self._roller = Roller(self._store)
         self._intakes = intakes(context, audit, self._store)
@@ -103,8 +106,9 @@ class ArchiveProcess:
             self._context.ready()
 
     async def serve(self) -> None:
-        """Put a new snapshot into place. What goes wrong is told once, and tried again."""
+        """Put a snapshot of all that has come into place. What goes wrong is told once, and tried again."""
         started = time.monotonic()
+        await self._writer.commit()
         await self._writer.roll()
         try:
             await asyncio.to_thread(self._serve)

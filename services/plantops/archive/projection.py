@@ -14,10 +14,9 @@ import msgspec
 
 from plantops.archive.audit_rows import audit_row
 from plantops.archive.batch import Batch, Row
-from plantops.archive.entries import entry_of, entry_row
-from plantops.archive.journal import derived
+from plantops.archive.entries import entry_of, entry_rows
 from plantops.archive.plant_tables import FRAME
-from plantops.archive.record_tables import AUDIT, EVENT, UNREAD
+from plantops.archive.record_tables import AUDIT, UNREAD
 from plantops.archive.samples import StoredFrame, block_of, frame_row
 from plantops.archive.series import SeriesBook
 from plantops.events import TypeUnknown, VersionUnknown
@@ -80,8 +79,7 @@ class EventProjection:
             if isinstance(fact, Frame):
                 self._series.require(fact.definition, fact.layout)
                 return Understood(stored, fact, signer)
-            entry = entry_of(stored, fact, signer)
-            return Understood(stored, rows=[(EVENT.name, entry_row(entry)), *derived(entry)])
+            return Understood(stored, rows=entry_rows(entry_of(stored, fact, signer)))
         except UNUSABLE as error:
             return NotUnderstood(stored, error)
 

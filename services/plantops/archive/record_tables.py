@@ -143,6 +143,7 @@ POSITION: Final = Table(
     ),
     key=("stream",),
     origin="own",
+    replaces=True,
 )
 
 ABOUT: Final = Table(

@@ -173,33 +173,26 @@ def _write(connection: duckdb.DuckDBPyConnection, table: str, found: Found) -> i
     """Put buckets in the place of the rows that the table has for them."""
     if not len(found.series):
         return 0
-    rows = _rows(table, found)
-    known = rows.select(["series", "bucket"]).filter(pa.array(found.held.stored))
+    changed = _rows(table, found)
+    known = changed.select(["series", "bucket"]).filter(pa.array(found.held.stored))
     if len(known):
         _delete(connection, table, known)
-    connection.register("changed", rows)
-    try:
-        connection.execute(f"INSERT INTO {table} SELECT * FROM changed")  # noqa: S608 - of TABLES
-    finally:
-        connection.unregister("changed")
-    return len(rows)
+    # DuckDB finds `changed` by its name here, and `known` below.
+    connection.execute(f"INSERT INTO {table} SELECT * FROM changed")  # noqa: S608 - of TABLES
+    return len(changed)
 
 
-def _delete(connection: duckdb.DuckDBPyConnection, table: str, keys: Any) -> None:
-    connection.register("known", keys)
-    try:
-        deleted = connection.execute(
-            f"DELETE FROM {table} USING known "  # noqa: S608 - of TABLES
-            f"WHERE {table}.series = known.series AND {table}.bucket = known.bucket "
-            f"AND {table}.bucket >= (SELECT min(bucket) FROM known) "
-            f"AND {table}.bucket <= (SELECT max(bucket) FROM known)"
-        ).fetchall()[0][0]
-    finally:
-        connection.unregister("known")
+def _delete(connection: duckdb.DuckDBPyConnection, table: str, known: Any) -> None:
+    deleted = connection.execute(
+        f"DELETE FROM {table} USING known "  # noqa: S608 - of TABLES
+        f"WHERE {table}.series = known.series AND {table}.bucket = known.bucket "
+        f"AND {table}.bucket >= (SELECT min(bucket) FROM known) "
+        f"AND {table}.bucket <= (SELECT max(bucket) FROM known)"
+    ).fetchall()[0][0]
     # Fewer may be there: retention deletes without asking.
-    if deleted > len(keys):
+    if deleted > len(known):
         raise IntegrityError(
-            f"table {table} has {deleted} rows for {len(keys)} buckets: rebuild it with `plantops replay`"
+            f"table {table} has {deleted} rows for {len(known)} buckets: rebuild it with `plantops replay`"
         )
 
 

@@ -20,14 +20,13 @@ import structlog
 
 from plantops.archive.faults import is_full, meant, translated
 from plantops.archive.plant_tables import ROLLUPS
-from plantops.archive.served_tables import LATEST, SERVED, SERVED_TABLES, SERVED_WINDOW, TREND_VIEW
-from plantops.archive.views import create_views
+from plantops.archive.served_empty import empty_snapshot
+from plantops.archive.served_tables import LATEST, SERVED, SERVED_WINDOW
 from plantops.archive.windows import Cut, Windows, cuts
 from plantops.runtime.errors import IntegrityError, PlantOpsError, StorageError
 
 log = structlog.get_logger()
 
-STORAGE_VERSION: Final = "v1.5.0"
 # What DuckDB 1.5 says of itself: "we can only read versions between 64 and 68".
 READABLE: Final = range(64, 69)
 # A quarter of the default: each of the many small tables takes whole blocks, anew every few seconds. A small
@@ -88,6 +87,7 @@ def serve(
     with _faults(part, target):
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(part)
+        part.write_bytes(empty_snapshot(part))
         with _attached(cursor, part) as live:
             rows, as_of = _fill(cursor, live, windows or Windows(), written_at)
         require_readable(part)
@@ -149,21 +149,20 @@ def _faults(part: Path, target: Path) -> Iterator[None]:
 
 @contextmanager
 def _attached(cursor: duckdb.DuckDBPyConnection, part: Path) -> Iterator[str]:
-    """A new file as `_PART`, current while its tables and views are made; gives the live file's name."""
+    """The file as `_PART`, current while its tables are filled; gives the live file's name."""
     row = cursor.execute("SELECT current_database()").fetchone()
     assert row is not None
     live = _quoted(row[0])
     path = str(part).replace("'", "''")
-    cursor.execute(
-        f"ATTACH '{path}' AS {_PART} (STORAGE_VERSION '{STORAGE_VERSION}', BLOCK_SIZE {BLOCK_SIZE})"
-    )
+    # Without a log: nobody recovers a part, it is whole or made anew.
+    cursor.execute(f"ATTACH '{path}' AS {_PART} (RECOVERY_MODE 'NO_WAL_WRITES')")
     try:
         cursor.execute(f"USE {_PART}")
         cursor.begin()
         yield live
         cursor.commit()
         cursor.execute(f"USE {live}")
-        # Detaching folds the log into the file; what cannot be written shows here and not at a reader.
+        # Detaching writes the file; what cannot be written shows here and not at a reader.
         cursor.execute(f"DETACH {_PART}")
     except BaseException:
         with suppress(duckdb.Error):
@@ -176,14 +175,10 @@ def _attached(cursor: duckdb.DuckDBPyConnection, part: Path) -> Iterator[str]:
 def _fill(
     cursor: duckdb.DuckDBPyConnection, live: str, windows: Windows, written_at: datetime
 ) -> tuple[int, datetime | None]:
-    for table in SERVED_TABLES:
-        cursor.execute(table.create())
     held = [(cut, _copy(cursor, live, cut)) for cut in cuts(cursor, live, windows)]
-    _tell_windows(cursor, live, held)
+    _tell_windows(cursor, held)
     cursor.execute(_LATEST)
     cursor.execute(_SERVED, [written_at.replace(tzinfo=None)])
-    create_views(cursor)
-    cursor.execute(f"CREATE VIEW {TREND_VIEW[0]} AS {TREND_VIEW[1]}")
     found = cursor.execute(f"SELECT as_of FROM {SERVED.name}").fetchone()  # noqa: S608 - own name
     as_of = found[0] if found else None
     return sum(rows for _, rows in held), None if as_of is None else as_of.replace(tzinfo=UTC)
@@ -193,19 +188,18 @@ def _copy(cursor: duckdb.DuckDBPyConnection, live: str, cut: Cut) -> int:
     """One table; roll-ups ordered by their key, so that a panel for one tag reads one place of the file."""
     name = cut.table.name
     order = f"ORDER BY {', '.join(cut.table.key)}" if cut.table in ROLLUPS else ""
-    cursor.execute(cut.table.create())
+    if not cut.total:
+        return 0
     names = ", ".join(cut.table.names)
     cursor.execute(f"INSERT INTO {name} SELECT {names} FROM {live}.{name} {cut.where} {order}", cut.values)  # noqa: S608 - own names
     counted = cursor.fetchone()
     return int(counted[0]) if counted else 0
 
 
-def _tell_windows(cursor: duckdb.DuckDBPyConnection, live: str, held: list[tuple[Cut, int]]) -> None:
-    values, lines = [], []
-    for cut, rows in held:
-        lines.append(f"(?, ?, (SELECT count(*) FROM {live}.{cut.table.name}), CAST(? AS TIMESTAMP))")  # noqa: S608 - own names
-        values += [cut.table.name, rows, cut.since]
-    cursor.execute(f"INSERT INTO {SERVED_WINDOW.name} VALUES {', '.join(lines)}", values)  # noqa: S608 - own names
+def _tell_windows(cursor: duckdb.DuckDBPyConnection, held: list[tuple[Cut, int]]) -> None:
+    lines = ", ".join("(?, ?, ?, CAST(? AS TIMESTAMP))" for _ in held)
+    values = [value for cut, rows in held for value in (cut.table.name, rows, cut.total, cut.since)]
+    cursor.execute(f"INSERT INTO {SERVED_WINDOW.name} VALUES {lines}", values)  # noqa: S608 - own name
 
 
 _NEWEST: Final = " UNION ALL ".join(

@@ -75,12 +75,12 @@ class ParquetSettings(Part, frozen=True):
 class ArchiveSettings(Part, frozen=True):
     """The archive: how often it commits and serves, what it keeps, and how much memory it takes.
 
-    `commit_seconds` is how long rows wait for company, `serve_seconds` the time between served snapshots.
+    `commit_seconds` is how long rows wait for company at most: less where many come, and a served snapshot
+    holds all that has come before it. `serve_seconds` is the time between served snapshots.
     `memory_megabytes` is what DuckDB may use; the process takes some hundred more.
     """
 
-    commit_seconds: _Seconds = 0.5
-    rollup_seconds: _Seconds = 3.0
+    commit_seconds: _Seconds = 2.0
     serve_seconds: _Seconds = 5.0
     memory_megabytes: Annotated[int, Meta(ge=128)] = 1024
     threads: Annotated[int, Meta(ge=1)] = 2

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import duckdb
+import pyarrow as pa
 import structlog
 
 from plantops.archive.batch import Batch, Position, SampleBlock, joined
@@ -22,6 +23,7 @@ from plantops.archive.columns import rows_table, samples_table
 from plantops.archive.faults import translated
 from plantops.archive.migrations import MIGRATIONS, Migration, migrate
 from plantops.archive.plant_tables import SAMPLE
+from plantops.archive.record_tables import POSITION
 from plantops.archive.table import Table
 from plantops.archive.tables import TABLES
 from plantops.runtime.errors import StorageError, StorageFull
@@ -192,12 +194,11 @@ def insert(connection: duckdb.DuckDBPyConnection, batch: Batch, block: SampleBlo
     block = block or joined(batch.samples)
     if block is not None:
         _append(connection, SAMPLE, samples_table(block))
-    for stream, position in batch.positions.items():
-        connection.execute("DELETE FROM position WHERE stream = ?", [stream])
-        connection.execute(
-            "INSERT INTO position VALUES (?, ?, ?, make_timestamp(?))",
-            [stream, position.sequence, position.created, position.stored_at],
-        )
+    if batch.positions:
+        positions = [
+            (stream, one.sequence, one.created, one.stored_at) for stream, one in batch.positions.items()
+        ]
+        _append(connection, POSITION, rows_table(POSITION, positions))
 
 
 def note(connection: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
@@ -206,13 +207,10 @@ def note(connection: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
     connection.execute("INSERT INTO about VALUES (?, ?)", [name, value])
 
 
-def _append(connection: duckdb.DuckDBPyConnection, table: Table, rows: object) -> None:
+def _append(connection: duckdb.DuckDBPyConnection, table: Table, arriving: pa.Table) -> None:  # noqa: ARG001
+    """DuckDB finds `arriving` by its name here; to register it in the catalog takes as long as the insert."""
     name = table.name
-    connection.register("arriving", rows)
-    try:
-        if table.replaces:
-            same = " AND ".join(f"{name}.{column} = arriving.{column}" for column in table.key)
-            connection.execute(f"DELETE FROM {name} USING arriving WHERE {same}")  # noqa: S608 - from TABLES
-        connection.execute(f"INSERT INTO {name} SELECT * FROM arriving")  # noqa: S608 - from TABLES
-    finally:
-        connection.unregister("arriving")
+    if table.replaces:
+        same = " AND ".join(f"{name}.{column} = arriving.{column}" for column in table.key)
+        connection.execute(f"DELETE FROM {name} USING arriving WHERE {same}")  # noqa: S608 - from TABLES
+    connection.execute(f"INSERT INTO {name} SELECT * FROM arriving")  # noqa: S608 - from TABLES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 import duckdb
 
@@ -64,9 +64,10 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Which rows of a table are served: all where `column` >= `least`; `column` "" is all of them."""
+    """Which of a table's `total` rows are served: all where `column` >= `least`; "" for the whole table."""
 
     table: Table
+    total: int
     column: str = ""
     least: datetime | int = 0
 
@@ -84,16 +85,22 @@ class Cut:
         return self.least if isinstance(self.least, datetime) and self.table.time else None
 
 
+# A table's window, and the newest time of any message.
+_Bounds: TypeAlias = tuple[Window, datetime | None]
+
+
 def cuts(connection: duckdb.DuckDBPyConnection, live: str, windows: Windows) -> tuple[Cut, ...]:
     """Where each table is cut, in the open transaction. Reads zone maps and few rows, never a whole table."""
     newest = _newest(connection, live)
+    totals = _totals(connection, live)
     found = {
-        table.name: _cut(connection, live, table, windows.of(table), newest) for table in TABLES.values()
+        name: _cut(connection, live, table, totals[name], (windows.of(table), newest))
+        for name, table in TABLES.items()
     }
     together = max((cut.since for name, cut in found.items() if name in STORY and cut.since), default=None)
     if together is not None:
         for name in STORY:
-            found[name] = Cut(TABLES[name], TABLES[name].time, together)
+            found[name] = Cut(TABLES[name], totals[name], TABLES[name].time, together)
     return tuple(found.values())
 
 
@@ -102,16 +109,27 @@ def _newest(connection: duckdb.DuckDBPyConnection, live: str) -> datetime | None
     return row[0] if row else None
 
 
-def _cut(
-    connection: duckdb.DuckDBPyConnection, live: str, table: Table, window: Window, newest: datetime | None
-) -> Cut:
+def _totals(connection: duckdb.DuckDBPyConnection, live: str) -> dict[str, int]:
+    """The rows of each table, which DuckDB knows without reading them."""
+    counts = ", ".join(f"(SELECT count(*) FROM {live}.{name})" for name in TABLES)  # noqa: S608 - own names
+    row = connection.execute(f"SELECT {counts}").fetchone()
+    assert row is not None
+    return dict(zip(TABLES, row, strict=True))
+
+
+def _cut(connection: duckdb.DuckDBPyConnection, live: str, table: Table, total: int, bounds: _Bounds) -> Cut:
+    window, newest = bounds
     if table.name in WHOLE or newest is None:
-        return Cut(table)
+        return Cut(table, total)
     if table is SAMPLE:
-        return Cut(table, "sequence", _first_sequence(connection, live, window, newest))
-    if not table.time:
-        return _by_key(connection, live, table, window)
-    return Cut(table, table.time, _since(connection, live, table, window, newest))
+        return Cut(table, total, "sequence", _first_sequence(connection, live, window, newest))
+    if table.time:
+        is_small = total <= window.rows
+        since = newest - window.age if is_small else _since(connection, live, table, window, newest)
+        return Cut(table, total, table.time, since)
+    if total <= window.rows:
+        return Cut(table, total)
+    return Cut(table, total, *_by_key(connection, live, table, window))
 
 
 def _first_sequence(
@@ -130,11 +148,11 @@ def _first_sequence(
     return 2**62 if row is None or row[0] is None else int(row[0])
 
 
-def _by_key(connection: duckdb.DuckDBPyConnection, live: str, table: Table, window: Window) -> Cut:
+def _by_key(
+    connection: duckdb.DuckDBPyConnection, live: str, table: Table, window: Window
+) -> tuple[str, int]:
     """The newest rows of a table that time does not cut; such a table grows slowly, or has a narrow key."""
     column = _ORDERED_BY.get(table.name, table.key[0])
-    if _count(connection, live, table) <= window.rows:
-        return Cut(table)
     row = connection.execute(
         f"""
         SELECT min({column})
@@ -143,14 +161,12 @@ def _by_key(connection: duckdb.DuckDBPyConnection, live: str, table: Table, wind
         [window.rows],
     ).fetchone()
     assert row is not None
-    return Cut(table, column, row[0])
+    return column, row[0]
 
 
 def _since(
     connection: duckdb.DuckDBPyConnection, live: str, table: Table, window: Window, newest: datetime
 ) -> datetime:
-    if _count(connection, live, table) <= window.rows:
-        return newest - window.age
     # From the shortest upwards: each count reads about as many rows as are served in the end.
     best, parts = 0, 1
     while (
@@ -167,9 +183,9 @@ def _since(
     return newest - window.age * best / _PARTS
 
 
-def _count(
-    connection: duckdb.DuckDBPyConnection, live: str, table: Table, since: datetime | None = None
-) -> int:
-    where, values = ("", []) if since is None else (f"WHERE {table.time} >= ?", [since])
-    row = connection.execute(f"SELECT count(*) FROM {live}.{table.name} {where}", values).fetchone()  # noqa: S608
+def _count(connection: duckdb.DuckDBPyConnection, live: str, table: Table, since: datetime) -> int:
+    row = connection.execute(
+        f"SELECT count(*) FROM {live}.{table.name} WHERE {table.time} >= ?",  # noqa: S608 - own names
+        [since],
+    ).fetchone()
     return 0 if row is None else int(row[0])

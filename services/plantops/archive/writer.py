@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -49,11 +50,18 @@ class Writer:
     async def run(self) -> None:
         """Raises: IntegrityError when the file is damaged. A full disk is waited for, what came is kept."""
         while True:
-            await self.more.wait()
-            self.more.clear()
-            if sum(intake.weight for intake in self._intakes) < FULL_COMMIT:
-                await asyncio.sleep(self._commit_seconds)
+            await self._gathered()
             await self.commit()
+
+    async def _gathered(self) -> None:
+        """Something waits, and either for so long that it is stored alone, or enough for whole row groups."""
+        await self.more.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._commit_seconds):
+                while sum(intake.weight for intake in self._intakes) < FULL_COMMIT:
+                    self.more.clear()
+                    await self.more.wait()
+        self.more.clear()
 
     async def commit(self) -> None:
         """Store what waits now, then tell the broker. Raises: as `run`."""
