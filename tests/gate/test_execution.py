@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from plantops.events import encode
-from plantops.events.base import Scalar, TagName
+from plantops.events.base import CommandId, Scalar, TagName
 from plantops.events.command_parts import Observation, ObservedInput, Write
 from plantops.events.commands import (
     CommandCancelled,
@@ -18,9 +18,24 @@ from plantops.events.commands import (
     CommandSimulated,
     SimulationOrdered,
 )
+from plantops.events.operations import TimerFired
 from plantops.gate.core import Gate
 from plantops.model.load import Plant
-from support.gate_samples import MODEL, OPC1, PLANT, PLC1, POLICY, PUMP, SITE, VALVE, Story, after, seen, well
+from support.gate_samples import (
+    MODEL,
+    OPC1,
+    PLANT,
+    PLC1,
+    POLICY,
+    PUMP,
+    ROOT,
+    SITE,
+    VALVE,
+    Story,
+    after,
+    seen,
+    well,
+)
 
 
 @pytest.mark.parametrize(("operation", "value"), [("SetPosition", 40.0), ("Mark", 1.0)])
@@ -343,3 +358,14 @@ def test_a_restart_changes_no_answer() -> None:
             words.append(story.only(CommandDenied).reason)
             story.state = story.gate.load(data)
         assert words[0] == words[1]
+
+
+@pytest.mark.parametrize("purpose", ["execution", "approval", "confirmation", "escalation", "bypass"])
+def test_only_a_permit_that_ran_out_waits_for_the_claim_which_may_have_come_before(purpose: str) -> None:
+    gate = Gate(SITE, PLANT, ROOT)
+    fired = TimerFired(site=SITE, command=CommandId("a" * 24), due=Story().now, purpose=purpose)  # type: ignore[arg-type]
+    claims = ("COMMANDS", f"cmd.{SITE}.claimed.*.{'a' * 24}")
+    assert gate.awaiting == "TIMERS"
+    assert tuple(gate.awaited(fired)) == ((claims,) if purpose == "execution" else ())
+    strange = TimerFired(site=SITE, command=CommandId("*"), due=Story().now, purpose="execution")
+    assert gate.awaited(strange) == (), "a name that is none is no filter"
