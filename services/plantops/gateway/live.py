@@ -7,7 +7,6 @@ and so are all when this gateway itself has missed something: they come again an
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,6 +21,7 @@ from plantops.events.envelope import Message
 from plantops.events.queries import TagsAsked, TagState, TagsTold
 from plantops.gateway.desk import Desk
 from plantops.gateway.outlet import Chunk, Outlet
+from plantops.gateway.pacing import Pace
 from plantops.gateway.wanted import TAGS, Form, Position, TagFilter, Wanted
 from plantops.runtime.errors import PlantOpsError
 
@@ -30,10 +30,7 @@ SEQUENCE: Final = "Nats-Sequence"
 
 BEAT_SECONDS: Final = 15.0
 TAG_SECONDS: Final = 0.1
-"""Changed tags are told at most this often; of a tag that changed twice in between, the newer value."""
-
-_LATE_SECONDS: Final = 0.02
-"""By so much one telling may be late, and the next one is none the later: an answer takes its time too."""
+"""Changed tags are told at most this often, on average; of a tag that changed in between, the newest value."""
 
 _WATCH_SECONDS: Final = 20.0
 _PAGE: Final = 1000
@@ -274,7 +271,7 @@ class Live:
     async def _watch_on(self) -> None:
         """Until nobody wants tags. A twin that is away for a while is asked again; nothing is lost, since
         the revision says where to go on."""
-        is_away, due = False, time.monotonic()
+        is_away, pace = False, Pace(TAG_SECONDS)
         while any(wanted.has_tags for wanted in self._groups) and not self._desk.stopping.is_set():
             asked = TagsAsked(after=self._tags or 0, wait_seconds=_WATCH_SECONDS, limit=_PAGE)
             try:
@@ -289,9 +286,7 @@ class Live:
             self._tags = told.revision
             if told.tags:
                 self._tell(told)
-                moment = time.monotonic()
-                due = max(due, moment - _LATE_SECONDS) + TAG_SECONDS
-                await asyncio.sleep(due - moment)
+                await asyncio.sleep(pace.told())
 
     def _tell(self, told: TagsTold) -> None:
         ready = [(str(tag.tag), msgspec.json.encode(tag)) for tag in told.tags]
