@@ -30,7 +30,7 @@ SEQUENCE: Final = "Nats-Sequence"
 
 BEAT_SECONDS: Final = 15.0
 TAG_SECONDS: Final = 0.1
-"""Changed tags are told at most this often, on average; of a tag that changed in between, the newest value."""
+"""Changed tags are told at most this often, on average; of one that changed in between, the newest value."""
 
 _WATCH_SECONDS: Final = 20.0
 _PAGE: Final = 1000
