@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from plantops.archive import writer
 from plantops.events.envelope import DATA_SCHEMA, EVENT_TYPE, Message
 from plantops.events.tags import ScanGroup
 from support.archive_rig import Archive, Rig, rig
@@ -64,6 +65,40 @@ async def test_what_somebody_else_took_from_the_consumer_is_fetched_again(plant:
         plant.broker.wake()
         await stored(archive, 10)
         assert numbers(archive) == counted(plant)
+
+
+async def test_what_somebody_else_took_is_fetched_again_although_nothing_follows_it(
+    plant: Rig, path: Path
+) -> None:
+    async with plant.running(path) as archive:
+        await plant.feed(2)
+        await stored(archive, 2)
+        reader = await plant.broker.bus("thief").reader("TAGS", "archive")
+        for message in [plant.frame() for _ in range(3)]:
+            plant.broker.stream("TAGS").append(message, plant.now_ns)  # nobody is woken
+        assert len(await reader.fetch(3, 1)) == 3
+        await until(lambda: archive.one("SELECT count(*) FROM frame") == 5, seconds=15)
+        assert numbers(archive) == counted(plant)
+
+
+async def test_the_broker_is_told_what_is_stored_at_once_when_it_is_much_and_later_when_it_is_little(
+    plant: Rig, path: Path
+) -> None:
+    consumer = plant.broker.stream("TAGS").consumers["archive"]
+    async with plant.running(path) as archive:
+        for count in (1, 1, 600):
+            await plant.feed(count)
+            await until(lambda: consumer.ack_floor == plant.frames, seconds=15)
+            assert archive.one("SELECT count(*) FROM frame") == plant.frames
+
+
+async def test_enough_for_whole_row_groups_is_stored_without_waiting_for_company(
+    plant: Rig, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "FULL_COMMIT", 10)
+    async with plant.running(path, commit_seconds=3600) as archive:
+        await plant.feed(20)
+        await stored(archive, 10)
 
 
 async def test_a_restart_goes_on_where_the_file_stands_not_where_the_broker_stands(

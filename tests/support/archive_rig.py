@@ -129,7 +129,9 @@ class Rig:
             event = SourceUp(source=SourceName("plc1"), epoch=1, detail=detail or str(number))
             await self.send(self.signed(source(SITE, "plc1", "up"), event, "adapter-plc1"), stream="SOURCES")
 
-    async def archive(self, path: Path, kind: type[Store] = Store) -> Archive:
+    async def archive(
+        self, path: Path, kind: type[Store] = Store, *, commit_seconds: float = 0.01
+    ) -> Archive:
         """All parts, nothing running."""
         trust = InForce(ROOT, SITE)
         await first(self.bus, trust, patience_seconds=5)
@@ -140,13 +142,13 @@ class Rig:
             name: Intake(ARCHIVE, STREAMS[name], self.bus, made(name), positions.get(name))
             for name in STREAMS
         }
-        writer = Writer(store, Roller(store), list(intakes.values()), commit_seconds=0.01)
+        writer = Writer(store, Roller(store), list(intakes.values()), commit_seconds=commit_seconds)
         return Archive(store, intakes, writer)
 
     @asynccontextmanager
-    async def running(self, path: Path) -> AsyncIterator[Archive]:
+    async def running(self, path: Path, *, commit_seconds: float = 0.01) -> AsyncIterator[Archive]:
         """As the process runs it, but for snapshots and Parquet."""
-        archive = await self.archive(path)
+        archive = await self.archive(path, commit_seconds=commit_seconds)
         await archive.writer.roll()
         tasks = [
             asyncio.create_task(work)
