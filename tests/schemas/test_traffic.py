@@ -99,6 +99,7 @@ QUESTIONS = {
     "twin.<site>.sightings": b'{"tags":["plc1.pump.motor_temperature"]}',
     "read.<site>.<source>": b'{"tags":["plc1.pump.motor_temperature"]}',
     "command.<site>.get": b'{"command":"c1"}',
+    "command.<site>.circumstances": b'{"asset":"valve-001","operation":"SetPosition","actor":"alice"}',
     "browse.<site>.<source>": b'{"limit":5}',
 }
 ASKED = [

@@ -365,21 +365,9 @@ class Story:
         return self.tell("COMMANDS", f"cmd.{SITE}.claimed.{by}.{command}", event, by)
 
     def execute(
-        self,
-        command: CommandId,
-        decision: Decision,
-        by: str = "adapter-plc1",
-        outputs: dict[str, Scalar] | None = None,
+        self, command: CommandId, decision: Decision, by: str = "adapter-plc1", **told: dict[str, Scalar]
     ) -> list[Event]:
-        event = CommandExecuted(
-            site=SITE,
-            command=command,
-            steps=(),
-            undo=(),
-            window_ms=1.0,
-            decision=decision,
-            outputs=outputs or {},
-        )
+        event = CommandExecuted(SITE, command, (), (), 1.0, decision, **told)
         return self.tell("COMMANDS", f"cmd.{SITE}.executed.{by}.{command}", event, by)
 
     def fire(self, command: CommandId, purpose: str) -> list[Event]:

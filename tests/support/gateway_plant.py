@@ -198,7 +198,7 @@ class GatePlant:
                 by = f"adapter-{event.permit.source}"
                 self.story.claim(event.command, by)
                 self.publish(self.story.history[-1].fact, by)
-                self._happen(self.story.execute(event.command, event.decision, by, self.outputs))
+                self._happen(self.story.execute(event.command, event.decision, by, outputs=self.outputs))
                 self.publish(self.story.history[-1].fact, by)
 
     def publish(self, event: Any, writer: str) -> None:

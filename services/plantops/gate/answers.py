@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import islice
 
-from plantops.events.base import AssetName, CommandId
-from plantops.events.queries import ApprovalsListed, CommandsListed, CommandStatus, HoldsListed
+from plantops.events.base import AssetName, CommandId, Digest
+from plantops.events.command_parts import Intent
+from plantops.events.queries import (
+    ApprovalsListed,
+    CircumstancesAsked,
+    CircumstancesTold,
+    CommandsListed,
+    CommandStatus,
+    HoldsListed,
+)
 from plantops.gate import undoing
+from plantops.gate.circumstances import circumstances_of, too_much_to_count
 from plantops.gate.returned import Returned
+from plantops.gate.site import busy
 from plantops.gate.state import Asked, Course, Deed, GateState, View
+from plantops.policy.acts import is_act
 
 
 def find(state: GateState, text: str) -> CommandId | None:
@@ -118,4 +130,24 @@ def holds(state: GateState, asset: AssetName) -> HoldsListed:
         lockout_handles=tuple(view.handle(each.lock) for each in locks),
         bypasses=tuple(bypasses),
         bypass_handles=tuple(view.handle(each.bypass) for each in bypasses),
+    )
+
+
+def circumstances(state: GateState, question: CircumstancesAsked, now: datetime) -> CircumstancesTold:
+    """What a judgement of such an intent would know at `now`."""
+    intent = Intent(
+        asset=question.asset,
+        operation=question.operation,
+        actor=question.actor,
+        on_behalf_of=question.on_behalf_of,
+    )
+    asked = Asked(intent, Digest(""), question.actor, "", 0, now)
+    verified = state.verified
+    uncounted = too_much_to_count(state, verified.policy, asked, now) if verified is not None else ()
+    return CircumstancesTold(
+        circumstances=circumstances_of(state, asked, now, counts=not uncounted),
+        policy=verified.digest if verified is not None else Digest(""),
+        at=now,
+        busy="" if is_act(intent.operation) else busy(View(state), intent.asset, now, CommandId("")),
+        uncounted=uncounted,
     )

@@ -20,7 +20,10 @@ def tools_spec(site: str) -> ProcessSpec:
         door=(f"door.tool.{site}.>",),
         asks=(
             *(service("twin", site, verb) for verb in ("get", "list", "sightings")),
-            *(service("command", site, verb) for verb in ("get", "list", "approvals", "holds")),
+            *(
+                service("command", site, verb)
+                for verb in ("get", "list", "approvals", "holds", "circumstances")
+            ),
             f"read.{site}.*",
             f"browse.{site}.*",
         ),

@@ -22,7 +22,7 @@ from plantops.events.base import (
     TagName,
     encode_json,
 )
-from plantops.events.circumstances import Bypass, LockOut
+from plantops.events.circumstances import Bypass, Circumstances, LockOut
 from plantops.events.command_parts import Mode, Risk
 from plantops.events.commands import ApprovalRequested
 from plantops.events.tags import Kind
@@ -234,6 +234,33 @@ class HoldsListed(Record, frozen=True):
     lockout_handles: tuple[str, ...]
     bypasses: tuple[Bypass, ...]
     bypass_handles: tuple[str, ...]
+
+
+class CircumstancesAsked(Record, frozen=True):
+    """`command.<site>.circumstances`: what the gate would hold against this operation, asked by this chain.
+
+    `actor` and `on_behalf_of` as an intent names them: limits may count by person. Nothing is asked for.
+    """
+
+    asset: AssetName
+    operation: OperationName
+    actor: PrincipalName
+    on_behalf_of: tuple[PrincipalName, ...] = ()
+
+
+class CircumstancesTold(Record, frozen=True):
+    """What a judgement of the gate would know of its own past at `at`, under the policy with this digest.
+
+    `uncounted` are limits that would take the gate too long to count for a question: an intent is judged by
+    them. A limit that is neither there nor in `circumstances.uses` cannot be counted at all, which denies.
+    `busy` says, in the gate's words, why no other normal command starts on the asset now; "" when one may.
+    """
+
+    circumstances: Circumstances
+    policy: Digest
+    at: datetime
+    busy: str = ""
+    uncounted: tuple[str, ...] = ()
 
 
 class DeviceReadAsked(Record, frozen=True):

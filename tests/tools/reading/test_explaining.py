@@ -5,24 +5,39 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import pytest
 
 from plantops.cli.session import Session
+from plantops.deployment.policies import (
+    read_document,
+    read_envelope,
+    sign_policy,
+    verify_envelope,
+    write_policy,
+)
 from plantops.events.base import Scalar
 from plantops.events.command_parts import Decision, Finding, Mode
+from plantops.events.envelope import Message
 from plantops.events.queries import CommandStatus
+from plantops.flow.bus import Bus
 from plantops.flow.reading import read_event
+from plantops.ledger.keys import SigningKey
 from plantops.policy.acts import LOCK, UNLOCK
+from plantops.policy.document import Limit
+from plantops.runtime.errors import NobodyAnswers
 from plantops.tools.contract import Call
 from plantops.tools.reading.commands import COMMAND_LIST, COMMAND_STATUS, HOLDS_LIST
 from plantops.tools.reading.explaining import POLICY_EXPLAIN, Explained
-from support.site import RunningSite, ask, demo, running, status_of, until
+from support.site import RunningSite, ask, demo, own_site, running, status_of, until
 from support.tool_calls import asked_by, places, site_call, told
 
-assert demo is not None  # the fixture
+assert demo is not None  # the fixtures
+assert own_site is not None
 
 PUMP, VALVE = "pump-001", "valve-001"
 _CHANGING = re.compile(r"\d[\d.:T+-]*(e-?\d+)?")
@@ -181,3 +196,66 @@ async def test_a_plant_that_has_gone_silent_is_judged_as_unknown(silent: Running
             explained, status = await agree(call, alice, f"{PUMP}.SetSpeed", {"RPM": 1200})
         assert (explained.verdict, status.phase) == ("deny", "denied")
         assert _CHANGING.sub("#", explained.reason) == _CHANGING.sub("#", status.reason)
+
+
+LIMITS = (
+    Limit(id="few", applies=("valve-001.*",), per="person", calls=2, text="few moves"),
+    Limit(id="far", applies=("valve-001.SetPosition",), drift={"PERCENT": 500.0}, concurrent=1),
+)
+
+
+def limit(site: RunningSite) -> None:
+    """The next revision of its policy has limits."""
+    folder = site.site.folder
+    before = verify_envelope(folder, read_envelope(folder))
+    document, _bytes = read_document(folder)
+    following = msgspec.structs.replace(
+        document, limits=LIMITS, revision=document.revision + 1, previous=before.digest
+    )
+    write_policy(folder, following)
+    sign_policy(folder, [SigningKey.load(folder.root_key)])
+
+
+class Without:
+    """A connection on which one service gives no answer, as with a gate that does not have it."""
+
+    def __init__(self, bus: Bus, service: str) -> None:
+        self._bus, self._service = bus, service
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bus, name)
+
+    async def request(self, subject: str, data: bytes, *, timeout: float) -> Message:
+        if subject.endswith(self._service):
+            raise NobodyAnswers(f"nobody serves {subject}")
+        return await self._bus.request(subject, data, timeout=timeout)
+
+
+def used(findings: tuple[Finding, ...]) -> list[tuple[str, str]]:
+    """How far the calls are used, to the number."""
+    return [(one.verdict, one.text) for one in findings if one.rule == "limit:few"]
+
+
+@pytest.mark.timeout(300)
+async def test_limits_are_told_as_far_as_the_gate_has_counted_them(own_site: RunningSite) -> None:
+    limit(own_site)
+    await own_site.start()
+    async with own_site.session("alice") as alice, site_call(own_site, alice) as call:
+        for number, percent in enumerate((40, 45, 50)):
+            explained, status = await agree(call, alice, f"{VALVE}.SetPosition", {"PERCENT": percent})
+            decision = await decision_of(call, status)
+            assert used(explained.findings) == used(decision.findings)
+            assert f"{number} of 2 calls used" in used(explained.findings)[0][1]
+            assert explained.not_known == ()
+            assert explained.verdict == ("execute" if number < 2 else "deny")
+        assert explained.reason == status.reason
+        assert explained.reason.startswith("limit:few: few moves: 2 of 2")
+        deaf = replace(call, bus=cast("Bus", Without(call.bus, ".circumstances")))
+        page = await told(
+            POLICY_EXPLAIN, deaf, asset=VALVE, operation="SetPosition", arguments={"PERCENT": 9}
+        )
+        assert page.result.verdict == "not_known"
+        assert [text.split(" is used")[0] for text in page.result.not_known] == [
+            "how far the limit few",
+            "how far the limit far",
+        ]

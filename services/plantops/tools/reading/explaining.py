@@ -1,12 +1,13 @@
 """What the gate would say to an intent now, and why: the same judgement on the same kind of observation.
 
-Nothing is asked of the gate but what it tells everybody. What only the gate knows is named, not guessed. It
-is no promise: the plant may be another one when the intent comes.
+Nothing is asked of the gate but what it tells everybody. What it does not tell is named, not guessed. It is
+no promise: the plant may be another one when the intent comes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -17,9 +18,10 @@ from plantops.events.circumstances import NO_CIRCUMSTANCES, Circumstances
 from plantops.events.command_parts import Decision, Finding, Mode, Observation, ObservedInput, Risk
 from plantops.events.provenance import Provenance
 from plantops.events.queries import (
+    CircumstancesAsked,
+    CircumstancesTold,
     CommandsAsked,
     CommandsListed,
-    CommandStatus,
     HoldsAsked,
     HoldsListed,
 )
@@ -30,10 +32,12 @@ from plantops.policy.delegated import is_confirmed_first
 from plantops.policy.judge import Request, inputs_needed, judge, rule_for
 from plantops.policy.needs import limits_on
 from plantops.policy.rights import patterns_for
-from plantops.tools.contract import Arguments, Call, Page, Tool
+from plantops.tools.contract import Arguments, Call, Page, Tool, ToolError
 
 _LIFE: Final = timedelta(seconds=60)
 _LISTED: Final = 1000
+# One question, and two where it is not answered: all of them within the tool's time.
+_TRIES: Final = 4
 
 Verdict: TypeAlias = Literal["deny", "execute", "simulate", "confirm", "approve", "not_known"]
 
@@ -81,8 +85,7 @@ async def policy_explain(call: Call, asked: PolicyExplain) -> Page[Explained]:
     policy = call.verified.policy
     is_safe = rule_for(policy, asked.asset, asked.operation).safe_direction
     observation = None if is_safe else await _observe(call, asked)
-    commands = NO_COMMANDS if is_safe else await _commands(call)
-    known = NO_CIRCUMSTANCES if is_safe else await _circumstances(call, asked, commands)
+    memory = _NOTHING if is_safe else await _remembered(call, asked)
     now = call.now() if observation is None else observation.at
     decision = judge(
         call.verified,
@@ -91,10 +94,10 @@ async def policy_explain(call: Call, asked: PolicyExplain) -> Page[Explained]:
         observation,
         now,
         stage="simulation" if asked.mode == "simulate" else "request",
-        circumstances=known,
+        circumstances=memory.circumstances,
     )
-    not_known = tuple(_not_known(call, asked, decision, commands))
-    verdict, text, reason = _verdict(call, asked, decision, commands)
+    not_known = tuple(_not_known(call, asked, decision, memory))
+    verdict, text, reason = _verdict(call, asked, decision, memory)
     explained = Explained(
         verdict=verdict,
         text=text,
@@ -134,20 +137,60 @@ def _request(call: Call, asked: PolicyExplain, now: datetime) -> Request:
     )
 
 
-async def _commands(call: Call) -> CommandsListed:
-    question = CommandsAsked(limit=_LISTED)
-    return await call.ask(service("command", call.site, "list"), question, CommandsListed)
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What the gate tells of its own past. `uncounted` are the limits whose use it did not tell, `older` how
+    many commands may hide an unknown outcome, `busy` why no other command starts on the asset."""
+
+    circumstances: Circumstances
+    busy: str = ""
+    uncounted: tuple[str, ...] = ()
+    older: int = 0
 
 
-async def _circumstances(call: Call, asked: PolicyExplain, commands: CommandsListed) -> Circumstances:
-    """What the gate tells of its memory. How far limits are used it tells nobody."""
-    question = HoldsAsked(asset=AssetName(asked.asset))
-    holds = await call.ask(service("command", call.site, "holds"), question, HoldsListed)
+_NOTHING: Final = _Memory(NO_CIRCUMSTANCES)
+
+
+async def _remembered(call: Call, asked: PolicyExplain) -> _Memory:
+    """The gate's circumstances; where it does not tell them, or judges by another policy, what it lists."""
+    question = CircumstancesAsked(
+        asset=AssetName(asked.asset),
+        operation=OperationName(asked.operation),
+        actor=call.chain[0],
+        on_behalf_of=call.chain[1:],
+    )
+    soon = replace(call, timeout_seconds=call.timeout_seconds / _TRIES)
+    try:
+        told = await soon.ask(service("command", call.site, "circumstances"), question, CircumstancesTold)
+    except ToolError:
+        return await _listed(soon, asked)
+    if told.policy != call.verified.digest:
+        return await _listed(soon, asked)
+    return _Memory(told.circumstances, told.busy, told.uncounted)
+
+
+async def _listed(call: Call, asked: PolicyExplain) -> _Memory:
+    """Without the use of limits, which no list tells. Raises: ToolError when the gate tells nothing."""
+    asset = AssetName(asked.asset)
+    commands = await call.ask(
+        service("command", call.site, "list"), CommandsAsked(limit=_LISTED), CommandsListed
+    )
+    holds = await call.ask(service("command", call.site, "holds"), HoldsAsked(asset=asset), HoldsListed)
     now = call.now()
-    return Circumstances(
-        lockouts=holds.lockouts,
-        bypasses=tuple(one for one in holds.bypasses if now < one.expires_at),
-        unreconciled=() if is_act(asked.operation) else _unreconciled(call, asked, commands),
+    if is_act(asked.operation):
+        limits: tuple[str, ...] = ()
+    else:
+        covering = limits_on(call.verified.policy, patterns_for(asset, asked.operation))
+        limits = tuple(limit.id for limit in covering)
+    return _Memory(
+        Circumstances(
+            lockouts=holds.lockouts,
+            bypasses=tuple(one for one in holds.bypasses if now < one.expires_at),
+            unreconciled=() if is_act(asked.operation) else _unreconciled(call, asked, commands),
+        ),
+        busy=_in_flight(asked, commands),
+        uncounted=limits,
+        older=commands.total - len(commands.commands),
     )
 
 
@@ -163,39 +206,35 @@ def _unreconciled(call: Call, asked: PolicyExplain, commands: CommandsListed) ->
     )
 
 
-def _not_known(
-    call: Call, asked: PolicyExplain, decision: Decision, commands: CommandsListed
-) -> Iterator[str]:
-    """What the gate knows and does not tell, as far as it could change its answer."""
-    policy = call.verified.policy
+def _not_known(call: Call, asked: PolicyExplain, decision: Decision, memory: _Memory) -> Iterator[str]:
+    """What the gate knows and did not tell, as far as it could change its answer."""
     if decision.safe_direction:
         return
-    if not is_act(asked.operation):
-        for limit in limits_on(policy, patterns_for(asked.asset, asked.operation)):
-            yield f"how far the limit {limit.id} is used: only the gate counts that"
-    if commands.total > len(commands.commands):
-        yield f"commands older than the newest {len(commands.commands)}: an outcome among them may be unknown"
+    for limit in memory.uncounted:
+        yield f"how far the limit {limit} is used: only the gate counts that, and it did not tell"
+    if memory.older:
+        yield f"{memory.older} commands before the newest {_LISTED}: an outcome among them may be unknown"
     if asked.operation == UNDO:
         yield "whether that command can be undone, and the rules on what it would write: simulate it"
     elif is_act(asked.operation):
         yield "whether there is such a thing to act on: simulate it"
     if asked.operation == CANCEL:
         yield "whether the command is one's own, which may be cancelled without a role"
-    principal = policy.principals.get(call.chain[0])
+    principal = call.verified.policy.principals.get(call.chain[0])
     if asked.mode == "execute" and principal is not None and principal.kind == "agent":
         yield "what the proposal rests on: if on more than the person's words, it waits for a confirmation"
 
 
 def _verdict(
-    call: Call, asked: PolicyExplain, decision: Decision, commands: CommandsListed
+    call: Call, asked: PolicyExplain, decision: Decision, memory: _Memory
 ) -> tuple[Verdict, str, str]:
     """What would come of it, in words, and the first rule that stands in the way."""
+    guessed = {f"limit:{limit}" for limit in memory.uncounted}
     failed = [one for one in _judged(asked, decision) if one.verdict != "true"]
-    if any(_is_known(one) for one in failed):
+    if any(one.rule not in guessed for one in failed):
         # The gate names the first of all, also where a simulation is not stopped by that one.
-        first = next(one for one in decision.findings if one.verdict != "true" and _is_known(one))
-        reason = f"{first.rule}: {first.text}"
-        return "deny", f"the gate would deny it: {reason}", reason
+        first = next(one for one in decision.findings if one.verdict != "true" and one.rule not in guessed)
+        return _denied(f"{first.rule}: {first.text}")
     if failed:
         return "not_known", "all else would let it pass; how far its limits are used is not known here", ""
     if asked.mode == "simulate":
@@ -207,10 +246,13 @@ def _verdict(
     rule = rule_for(call.verified.policy, asked.asset, asked.operation)
     if is_confirmed_first(call.verified.policy, rule, decision.risk, actor=call.chain[0], derived_from=()):
         return "confirm", "the gate would simulate it, then a person would have to confirm it", ""
-    if (other := _in_flight(asked, commands)) is not None:
-        reason = f"in_flight: {other.handle} ({other.operation}) is still being executed on {asked.asset}"
-        return "deny", f"the gate would deny it: {reason}", reason
+    if memory.busy:
+        return _denied(memory.busy)
     return "execute", "the gate would let it pass", ""
+
+
+def _denied(reason: str) -> tuple[Verdict, str, str]:
+    return "deny", f"the gate would deny it: {reason}", reason
 
 
 def _judged(asked: PolicyExplain, decision: Decision) -> list[Finding]:
@@ -220,19 +262,14 @@ def _judged(asked: PolicyExplain, decision: Decision) -> list[Finding]:
     return [one for one in decision.findings if not one.rule.startswith(("permissive", "mode"))]
 
 
-def _is_known(finding: Finding) -> bool:
-    """No use of a limit is told to anybody, so each of them is unknown here."""
-    return not finding.rule.startswith("limit:")
-
-
-def _in_flight(asked: PolicyExplain, commands: CommandsListed) -> CommandStatus | None:
+def _in_flight(asked: PolicyExplain, commands: CommandsListed) -> str:
     if is_act(asked.operation):
-        return None
+        return ""
     for one in commands.commands:
         is_open = one.phase == "permitted" and one.outcome in ("", "command.claimed")
         if one.asset == asked.asset and is_open:
-            return one
-    return None
+            return f"in_flight: {one.handle} ({one.operation}) is still being executed on {asked.asset}"
+    return ""
 
 
 def _place(seen: ObservedInput) -> Provenance:
@@ -244,8 +281,6 @@ def _place(seen: ObservedInput) -> Provenance:
         quality=seen.quality,
     )
 
-
-NO_COMMANDS: Final = CommandsListed(commands=(), total=0)
 
 POLICY_EXPLAIN: Final = Tool(
     name="policy-explain",
