@@ -36,7 +36,7 @@ from plantops.flow.signing import Signer
 from plantops.gate.door import Door
 from plantops.gate.services import VERBS, services
 from plantops.gateway.desk import Desk
-from plantops.gateway.live import SEQUENCE, Live
+from plantops.gateway.live import SEQUENCE, STREAM, Live
 from plantops.gateway.process import Place, Served, run_gateway
 from plantops.gateway.routes import routes
 from plantops.gateway.routes.delegate import Delegates
@@ -207,7 +207,7 @@ class GatePlant:
         data = encode_json(event)
         sequence = 1 + len(self.log)
         self.log.append((sequence, subject, data))
-        self.broker.deliver(Message(subject, data, {SEQUENCE: str(sequence)}))
+        self.broker.deliver(Message(subject, data, {STREAM: "COMMANDS", SEQUENCE: str(sequence)}))
 
     # The twin
 

@@ -25,8 +25,11 @@ from plantops.gateway.pacing import Pace
 from plantops.gateway.wanted import TAGS, Form, Position, TagFilter, Wanted
 from plantops.runtime.errors import PlantOpsError
 
+STREAM: Final = "Nats-Stream"
 SEQUENCE: Final = "Nats-Sequence"
-"""What nats-server writes on a message that a stream repeats (ADR-28): its place in the stream."""
+"""What nats-server writes on a message that a stream repeats (ADR-28): which it is, and the place in it."""
+
+_LOG: Final = "COMMANDS"
 
 BEAT_SECONDS: Final = 15.0
 TAG_SECONDS: Final = 0.1
@@ -120,6 +123,7 @@ class Live:
         self._stack: AsyncExitStack | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._was_unmarked = False
         self._commands: int | None = None
         self._tags: int | None = None
 
@@ -209,6 +213,10 @@ class Live:
     # Commands
 
     async def _hear(self, message: Message) -> None:
+        sequence = place_of(message)
+        if not sequence:
+            self._say_once(message)
+            return
         try:
             heard = msgspec.json.decode(message.data, type=Heard)
         except msgspec.DecodeError as error:
@@ -218,15 +226,19 @@ class Live:
         for follower in self._followers.get(heard.command, ()):
             follower.hear(heard.type, message.data)
         asset = await self._asset_of(heard)
-        text = message.header(SEQUENCE)
-        sequence = int(text) if text.isdigit() else 0
         # From here to the queues nothing is waited for: no identity is told before what it stands for.
-        if sequence and not self._is_next(sequence):
+        if not self._is_next(sequence):
             return
         for group in list(self._groups.values()):
             if group.wanted.wants_command(heard.type, asset):
                 data = encoded(group.wanted.form, self.position, heard.type, event_body(sequence, message))
                 group.tell(Chunk("commands", sequence, data))
+
+    def _say_once(self, message: Message) -> None:
+        """Whoever can make a service answer here could fill the log with it."""
+        if not self._was_unmarked:
+            self._was_unmarked = True
+            log.warning("live.not_from_the_log", subject=message.subject)
 
     def _is_next(self, sequence: int) -> bool:
         """False for what was told before. Who listens to commands is cut when something lies in between."""
@@ -302,6 +314,17 @@ class Live:
     def filter_of(self, wanted: Wanted) -> TagFilter:
         """Which tags it means."""
         return TagFilter(wanted, self._properties)
+
+
+def place_of(message: Message) -> int:
+    """Where it stands in COMMANDS; 0 for what no stream has repeated.
+
+    Clients share an account, so one of them can steer a service's answer onto the subject of a result. What
+    the broker has stored carries its mark, and such an answer has headers of the service alone.
+    """
+    text = message.header(SEQUENCE)
+    is_marked = message.header(STREAM) == _LOG and text.isascii() and text.isdigit() and len(text) <= 18
+    return int(text) if is_marked else 0
 
 
 def event_body(sequence: int, message: Message) -> bytes:

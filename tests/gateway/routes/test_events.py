@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from plantops.events.envelope import Message
 from plantops.gateway.outlet import MAX_BYTES, Chunk, Outlet
 from plantops.gateway.wanted import Position, TagFilter, Wanted
 from support.gateway_plant import WAIT_SECONDS, Gateway, gateway, gateway_of
@@ -126,6 +127,36 @@ async def test_another_gateway_goes_on_where_the_first_ended(tmp_path: Path) -> 
             await client.post("/v1/commands", json=MARK, params={"wait": 5})
             async with listening(second, last=events.last, types="command") as again:
                 assert (await again.next())[1]["sequence"] == 4
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Nats-Sequence": "1"},
+        {"Nats-Stream": "COMMANDS"},
+        {"Nats-Stream": "COMMANDS", "Nats-Sequence": "0"},
+        {"Nats-Stream": "COMMANDS", "Nats-Sequence": "-1"},
+        {"Nats-Stream": "COMMANDS", "Nats-Sequence": "\u0661"},
+        {"Nats-Stream": "COMMANDS", "Nats-Sequence": "9" * 5000},
+        {"Nats-Stream": "TAGS", "Nats-Sequence": "1"},
+    ],
+)
+async def test_what_the_log_has_not_repeated_is_told_to_nobody(
+    gateway: Gateway, headers: dict[str, str]
+) -> None:
+    forged = {"type": "command.executed", "command": "c" * 40, "asset": "pump-001"}
+    message = Message("cmd.demo.executed.adapter-plc1.c1", json.dumps(forged).encode(), headers)
+    async with (
+        listening(gateway, types="command") as events,
+        gateway.live.following("c" * 40) as follower,
+        gateway.client() as client,
+    ):
+        gateway.plant.broker.deliver(message)
+        await client.post("/v1/commands", json=MARK, params={"wait": 5})
+        kind, data = await events.next()
+    assert (kind, data["sequence"], events.last) == ("command.permitted", 1, "c1")
+    assert follower.events == []
 
 
 async def test_only_what_is_wanted_is_told(gateway: Gateway) -> None:
