@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from plantops.events.envelope import Message
@@ -146,3 +149,64 @@ async def test_a_run_begins_behind_all_that_an_older_one_stored(bus: MemoryBus) 
     assert other.covered == {"SOURCES": 7}
     third = await begun(bus, "third")
     assert third.covered == {"SOURCES": 7}, "a first word stands for as much as what is before it"
+
+
+@pytest.mark.parametrize(("inputs", "each"), [(1, 1), (8, 1), (1, 3), (20, 1)])
+async def test_what_it_stores_is_fenced_by_one_subject_however_many_there_are(
+    bus: MemoryBus, inputs: int, each: int
+) -> None:
+    """A condition over a filter costs the broker a look at every subject that there ever was."""
+    outlet = await begun(bus, "one")
+    conditions: list[tuple[str, int]] = []
+    batches: list[int] = []
+    store = bus.publish_batch
+
+    async def watched(messages: Sequence[Message], **condition: Any) -> int:
+        conditions.append((condition["expected_subject"], condition["expected_last"]))
+        batches.append(len(messages))
+        return await store(messages, **condition)
+
+    bus.publish_batch = watched  # type: ignore[method-assign]
+    await outlet.store(
+        [
+            Produced(
+                Stored("SOURCES", number, "source.demo.a.up", b"", 1),
+                [
+                    Recorded(
+                        "FINDINGS",
+                        0,
+                        "finding.demo.counter",
+                        1,
+                        came_up("a", 1),
+                        "counter",
+                        f"{number}.{part}",
+                    )
+                    for part in range(each)
+                ],
+                {"SOURCES": number},
+            )
+            for number in range(1, inputs + 1)
+        ]
+    )
+    assert set(conditions) == {("finding.demo.reign", 1)}
+    assert batches == ([inputs] if inputs > 8 else [each] * inputs), "those of one input are never parted"
+    assert (await begun(bus, "other")).covered == {"SOURCES": inputs}
+
+
+async def test_a_batch_that_is_repeated_after_a_lost_answer_stands_once(bus: MemoryBus) -> None:
+    outlet = await begun(bus, "one")
+    store, lost = bus.publish_batch, [True]
+
+    async def deaf(messages: Sequence[Message], **condition: Any) -> int:
+        sequence = await store(messages, **condition)
+        if lost:
+            lost.clear()
+            raise BrokerUnavailable("the answer is lost", stream="FINDINGS")
+        return sequence
+
+    bus.publish_batch = deaf  # type: ignore[method-assign]
+    for number in (1, 2):
+        event = Recorded("FINDINGS", 0, "finding.demo.counter", 1, came_up("a", 1), "counter", f"{number}")
+        cause = Stored("SOURCES", number, "source.demo.a.up", b"", 1)
+        await outlet.store([Produced(cause, [event], {"SOURCES": number})])
+    assert (await bus.state("FINDINGS")).last == 3
