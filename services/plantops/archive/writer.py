@@ -18,6 +18,9 @@ from plantops.runtime.errors import StorageError
 
 # Enough samples for DuckDB to write whole row groups, past its write-ahead log.
 FULL_COMMIT: Final = 125_000
+# From so many samples and messages on, more company saves little: they wait no longer than this.
+MUCH: Final = 10_000
+_SOON_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 2.0
 
 log = structlog.get_logger("plantops.archive")
@@ -54,14 +57,23 @@ class Writer:
             await self.commit()
 
     async def _gathered(self) -> None:
-        """Something waits, and either for so long that it is stored alone, or enough for whole row groups."""
+        """Something waits, and either for long enough, or enough of it for whole row groups."""
         await self.more.wait()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._commit_seconds):
-                while sum(intake.weight for intake in self._intakes) < FULL_COMMIT:
-                    self.more.clear()
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        while (weight := sum(intake.weight for intake in self._intakes)) < FULL_COMMIT:
+            left = begun + self._patience(weight) - loop.time()
+            if left <= 0:
+                break
+            self.more.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
                     await self.more.wait()
         self.more.clear()
+
+    def _patience(self, weight: int) -> float:
+        """A commit costs the same for one row and for a thousand: few wait for more, many do not."""
+        return self._commit_seconds if weight < MUCH else min(self._commit_seconds, _SOON_SECONDS)
 
     async def commit(self) -> None:
         """Store what waits now, then tell the broker. Raises: as `run`."""
