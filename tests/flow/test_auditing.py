@@ -15,6 +15,7 @@ from plantops.flow import auditing
 from plantops.flow.auditing import Auditor, stop
 from plantops.flow.journal import Journal, JournalEntry
 from plantops.flow.memory import MemoryBroker, MemoryBus
+from plantops.flow.row import FEW
 from plantops.flow.signing import Signer
 from plantops.ledger.keys import SigningKey
 from plantops.runtime.errors import BrokerUnavailable, Fenced, IntegrityError
@@ -24,6 +25,7 @@ from support.nats import until
 KEY = SigningKey.from_seed(b"gate".ljust(32, b"."))
 TRUSTED = {"gate": {KEY.keyid: KEY.public}}
 AT = datetime(2026, 3, 1, tzinfo=UTC)
+MANY = FEW + 2  # so many go as a batch
 
 
 class Setup:
@@ -120,15 +122,15 @@ async def test_a_batch_that_arrives_after_it_was_given_up_is_known_again(setup: 
     auditor = setup.auditor()
     auditor.bus = LateBus(setup.broker, "gate")
     LateBus.late = []
-    auditor.note("done", b"0")
-    auditor.note("done", b"1")
+    for number in range(MANY):
+        auditor.note("done", b"%d" % number)
     async with running(auditor):
         await until(lambda: bool(LateBus.late))
-        third = asyncio.create_task(auditor.append("done", b"2"))
-        await until(lambda: setup.broker.stream("AUDIT").last >= 2)
+        last = asyncio.create_task(auditor.append("done", b"%d" % MANY))
+        await until(lambda: setup.broker.stream("AUDIT").last >= MANY)
         LateBus.late[0] = lambda: None
-        await third
-    setup.assert_sound([0, 1, 2])
+        await last
+    setup.assert_sound(list(range(MANY + 1)))
 
 
 async def test_of_two_processes_under_one_name_one_is_fenced(setup: Setup) -> None:
@@ -252,16 +254,16 @@ async def test_a_run_that_was_stopped_and_started_again_repeats_nothing(setup: S
 async def test_what_audit_took_while_the_process_died_is_not_repeated_after_the_restart(setup: Setup) -> None:
     await serve_heads(setup.broker, TRUSTED)
     auditor = setup.auditor()
-    for number in range(3):
+    for number in range(MANY):
         assert not await auditor.append_or_journal("stop", b"%d" % number, patience_seconds=0)
     setup.buses[0].publish_batch = _dies_after_storing(setup.broker)  # type: ignore[method-assign]
     async with running(auditor):
-        await until(lambda: setup.broker.stream("AUDIT").last == 3)
-    assert len(auditor.journal.pending()) == 3
+        await until(lambda: setup.broker.stream("AUDIT").last == MANY)
+    assert len(auditor.journal.pending()) == MANY
     again = setup.auditor()
     async with running(again):
-        await again.append("done", b"3")
-    setup.assert_sound([0, 1, 2, 3])
+        await again.append("done", b"%d" % MANY)
+    setup.assert_sound(list(range(MANY + 1)))
     assert not again.journal.path.exists()
 
 

@@ -1,6 +1,6 @@
 """A process's own audit chain: records go to AUDIT in the order they were given, or nobody acts.
 
-Records that pile up while a batch is in flight go with the next one. The first message of a batch expects
+Records that pile up while a batch is in flight go with the next one, a few of them one by one. The first message of a batch expects
 the last sequence of the own subject, so two processes under one name cannot both write: one is fenced.
 Where an answer was lost, the notary's word on the chain's head tells what is stored: records are signed
 repeatably, so the same records upon the same head always end in the same hash.
@@ -26,7 +26,7 @@ from plantops.events.queries import HeadTold, ProblemDetail, read_answer
 from plantops.events.subjects import audit, audit_head
 from plantops.flow.bus import Bus
 from plantops.flow.journal import Journal, JournalEntry, Mark
-from plantops.flow.row import publish_row
+from plantops.flow.row import FEW
 from plantops.flow.signing import Signer
 from plantops.ledger.record import BEGINNING, Head, WriterChain, seal_record
 from plantops.runtime.errors import BrokerError, BrokerUnavailable, Conflict, Fenced, IntegrityError
@@ -218,7 +218,7 @@ class Auditor:
             self._mark(journaled, end)
         self._flight = (batch, end)
         try:
-            stored = await publish_row(self.bus, messages, stream="AUDIT", expected_last=self._stored)
+            stored = await self.bus.publish_batch(messages, stream="AUDIT", expected_last=self._stored)
         except Conflict as conflict:
             before = self._stored
             await self._resume()
@@ -233,7 +233,7 @@ class Auditor:
         batch: list[_Waiting] = []
         messages: list[Message] = []
         subject = audit(self.site, self.signer.name)
-        for waiting in islice(self._queue, MAX_BATCH):
+        for waiting in islice(self._queue, 1 if len(self._queue) <= FEW else MAX_BATCH):
             entry = waiting.entry
             record = chain.next(entry.kind, entry.command, entry.body.encode(), entry.at)
             stored = seal_record(record, self.signer.key)
