@@ -1,9 +1,9 @@
 """A process's own audit chain: records go to AUDIT in the order they were given, or nobody acts.
 
-Records that pile up while a batch is in flight go with the next one, a few of them one by one. The first message of a batch expects
-the last sequence of the own subject, so two processes under one name cannot both write: one is fenced.
-Where an answer was lost, the notary's word on the chain's head tells what is stored: records are signed
-repeatably, so the same records upon the same head always end in the same hash.
+Records that pile up while a batch is in flight go with the next one, a few of them one by one. The first
+message of a batch expects the last sequence of the own subject, so two processes under one name cannot both
+write: one is fenced. Where an answer was lost, the notary's word on the chain's head tells what is stored:
+records are signed repeatably, so the same records upon the same head always end in the same hash.
 """
 
 from __future__ import annotations
