@@ -8,9 +8,10 @@ know from before that cannot be counted, so its use is not told, and that denies
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -48,15 +49,22 @@ class _Scope:
     policy: Policy
     asset: AssetName
     persons: frozenset[str]
+    _covered: dict[tuple[str, str, str], bool] = field(default_factory=dict)
 
-    def holds(self, limit: Limit, asset: str, operation: str, persons: frozenset[str]) -> bool:
+    def holds(self, limit: Limit, asset: str, operation: str, persons: Callable[[], frozenset[str]]) -> bool:
         """Whether a limit counts this together with what is asked: for each person behind both of them,
-        since an agent may name whom it likes and does not get more turns by that."""
+        since an agent may name whom it likes and does not get more turns by that.
+
+        Asked of up to 20,000 permits for one judgement, of which few differ in asset and operation.
+        """
         if limit.per == "asset" and asset != self.asset:
             return False
-        if limit.per == "person" and persons.isdisjoint(self.persons):
-            return False
-        return rights.covers(limit.applies, rights.patterns_for(asset, operation))
+        place = (limit.id, asset, operation)
+        covered = self._covered.get(place)
+        if covered is None:
+            covered = rights.covers(limit.applies, rights.patterns_for(asset, operation))
+            self._covered[place] = covered
+        return covered and (limit.per != "person" or not persons().isdisjoint(self.persons))
 
 
 def _use(state: GateState, scope: _Scope, limit: Limit, now: datetime) -> LimitUse | None:
@@ -66,7 +74,11 @@ def _use(state: GateState, scope: _Scope, limit: Limit, now: datetime) -> LimitU
     window = timedelta(seconds=limit.window_seconds)
     if state.uses_from is not None and state.uses_from > now - window:
         return None
-    counted = [use for use in _counted(state, now - window) if scope.holds(limit, *_place(scope.policy, use))]
+    counted = [
+        use
+        for use in _counted(state, now - window)
+        if scope.holds(limit, use.asset, use.operation, partial(_behind, scope.policy, use))
+    ]
     drift: dict[str, float] = {}
     for argument in sorted(limit.drift):
         if any(argument in use.unknown for use in counted):
@@ -75,8 +87,8 @@ def _use(state: GateState, scope: _Scope, limit: Limit, now: datetime) -> LimitU
     return LimitUse(limit=limit.id, calls=len(counted), concurrent=concurrent, drift=drift)
 
 
-def _place(policy: Policy, use: Use) -> tuple[str, str, frozenset[str]]:
-    return use.asset, use.operation, rights.persons_of(policy, "", use.chain) | {use.person}
+def _behind(policy: Policy, use: Use) -> frozenset[str]:
+    return rights.persons_of(policy, "", use.chain) | {use.person}
 
 
 def _counted(state: GateState, since: datetime) -> Iterator[Use]:
@@ -97,7 +109,7 @@ def _under_way(state: GateState, scope: _Scope, limit: Limit, now: datetime) -> 
         asked, permit = view.asked(command), view.course(command).permit
         if asked is None or permit is None or not (view.deed(command).claimed or now <= permit.not_after):
             continue
-        if scope.holds(limit, permit.asset, permit.operation, _persons_of(scope.policy, asked)):
+        if scope.holds(limit, permit.asset, permit.operation, partial(_persons_of, scope.policy, asked)):
             yield command
 
 

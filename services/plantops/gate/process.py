@@ -153,7 +153,10 @@ class GateAtWork:
             await self._serving.pop().stop()
 
     def _services(self) -> dict[str, Callable[[Message], Awaitable[bytes | None]]]:
-        return {verb: self._while_owner(answer) for verb, answer in services(self._state).items()}
+        return {
+            verb: self._while_owner(answer)
+            for verb, answer in services(self._state, self._context.now).items()
+        }
 
     def _while_owner(
         self, answer: Callable[[Message], Awaitable[bytes]]
