@@ -32,11 +32,12 @@ from plantops.events.queries import (
 from plantops.events.tooling import ToolAsked, ToolTold
 from plantops.flow.memory import MemoryBroker, MemoryBus
 from plantops.flow.reading import read_event
+from plantops.flow.results import SEQUENCE, STREAM
 from plantops.flow.signing import Signer
 from plantops.gate.door import Door
 from plantops.gate.services import VERBS, services
 from plantops.gateway.desk import Desk
-from plantops.gateway.live import SEQUENCE, STREAM, Live
+from plantops.gateway.live import Live
 from plantops.gateway.process import Place, Served, run_gateway
 from plantops.gateway.routes import routes
 from plantops.gateway.routes.delegate import Delegates

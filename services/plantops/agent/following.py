@@ -16,6 +16,7 @@ from plantops.events.envelope import Message
 from plantops.events.queries import CommandAsked, CommandStatus, ProblemDetail, read_answer
 from plantops.events.subjects import service
 from plantops.flow.bus import Bus, Subscription
+from plantops.flow.results import listen_to_results
 from plantops.runtime.errors import BrokerError
 
 # Nothing has come to rest with these: the gate need not be asked.
@@ -57,7 +58,7 @@ class Commands:
 
     async def start(self) -> None:
         """Begin to hear. Raises: BrokerError."""
-        self._listening = await self.client.listen(f"cmd.{self.site}.>", self._hear)
+        self._listening = await listen_to_results(self.client, f"cmd.{self.site}.>", self._hear)
 
     async def stop(self) -> None:
         if self._listening is not None:

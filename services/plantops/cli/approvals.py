@@ -16,6 +16,7 @@ from plantops.events.commands import ApprovalAccepted, ApprovalRefused, Approval
 from plantops.events.envelope import Message
 from plantops.events.governance import ApprovalWithdrawn
 from plantops.events.queries import ApprovalsListed, CommandStatus
+from plantops.flow.results import listen_to_results
 from plantops.flow.words import new_approval
 from plantops.runtime.errors import Refused
 
@@ -137,7 +138,7 @@ async def give(
             return
 
     subject = f"cmd.{here.site.name}.*.gate.{status.command}"
-    listening = await here.bus.listen(subject, hear)
+    listening = await listen_to_results(here.bus, subject, hear)
     try:
         await here.send_approval(approval)
         answer = await asyncio.wait_for(heard.get(), ANSWER_SECONDS)

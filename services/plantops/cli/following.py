@@ -29,6 +29,7 @@ from plantops.events.envelope import Message
 from plantops.events.governance import ActDone, ApprovalEscalated
 from plantops.events.queries import CommandAsked, CommandStatus
 from plantops.flow.bus import Subscription
+from plantops.flow.results import listen_to_results
 from plantops.runtime.errors import Refused
 
 LOOK_SECONDS = 1.0
@@ -57,7 +58,7 @@ class Follower:
 
     async def __aenter__(self) -> Self:
         subject = f"cmd.{self._here.site.name}.*.*.{self.command}"
-        self._listening = await self._here.bus.listen(subject, self._hear)
+        self._listening = await listen_to_results(self._here.bus, subject, self._hear)
         return self
 
     async def __aexit__(

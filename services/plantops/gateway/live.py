@@ -19,17 +19,12 @@ import structlog
 from plantops.events.base import Event
 from plantops.events.envelope import Message
 from plantops.events.queries import TagsAsked, TagState, TagsTold
+from plantops.flow.results import place_of
 from plantops.gateway.desk import Desk
 from plantops.gateway.outlet import Chunk, Outlet
 from plantops.gateway.pacing import Pace
 from plantops.gateway.wanted import TAGS, Form, Position, TagFilter, Wanted
 from plantops.runtime.errors import PlantOpsError
-
-STREAM: Final = "Nats-Stream"
-SEQUENCE: Final = "Nats-Sequence"
-"""What nats-server writes on a message that a stream repeats (ADR-28): which it is, and the place in it."""
-
-_LOG: Final = "COMMANDS"
 
 BEAT_SECONDS: Final = 15.0
 TAG_SECONDS: Final = 0.1
@@ -314,17 +309,6 @@ class Live:
     def filter_of(self, wanted: Wanted) -> TagFilter:
         """Which tags it means."""
         return TagFilter(wanted, self._properties)
-
-
-def place_of(message: Message) -> int:
-    """Where it stands in COMMANDS; 0 for what no stream has repeated.
-
-    Clients share an account, so one of them can steer a service's answer onto the subject of a result. What
-    the broker has stored carries its mark, and such an answer has headers of the service alone.
-    """
-    text = message.header(SEQUENCE)
-    is_marked = message.header(STREAM) == _LOG and text.isascii() and text.isdigit() and len(text) <= 18
-    return int(text) if is_marked else 0
 
 
 def event_body(sequence: int, message: Message) -> bytes:

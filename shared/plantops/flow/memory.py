@@ -19,6 +19,7 @@ from plantops.flow.bus import Handler, Stored, StreamState
 from plantops.flow.memory_reader import MemoryReader
 from plantops.flow.memory_streams import MemoryConsumer, MemoryStream
 from plantops.flow.patterns import covers
+from plantops.flow.results import SEQUENCE, STREAM
 from plantops.flow.wire import MAX_BATCH, MESSAGE_ID
 from plantops.runtime.errors import BrokerUnavailable, Conflict, Misrouted, NobodyAnswers, StreamMissing
 
@@ -133,7 +134,9 @@ class MemoryBroker:
                 )
         for message in messages:
             target.append(message, self.now_ns)
-            self.deliver(message)
+            # As nats-server repeats it to clients.
+            mark = {STREAM: stream, SEQUENCE: str(target.last)}
+            self.deliver(Message(message.subject, message.data, {**message.headers, **mark}))
         self.wake()
         return target.last
 

@@ -36,6 +36,7 @@ from plantops.events.command_parts import Intent, Observation, Permit
 from plantops.events.commands import CommandPermitted, CommandRequested, SafePermitted, SimulationOrdered
 from plantops.events.conversation import TurnAsked
 from plantops.events.envelope import Message
+from plantops.flow import results
 from plantops.flow.auditing import Auditor, stop
 from plantops.flow.context import Context
 from plantops.flow.dead import DeadLetters
@@ -361,7 +362,8 @@ class Case:
         subject = (
             f"cmd.{SITE}.{event_type(event).partition('.')[2]}.{writer}.{getattr(event, 'command', '-')}"
         )
-        self.broker.deliver(Message(subject, encode_json(event)))
+        mark = {results.STREAM: "COMMANDS", results.SEQUENCE: str(self.seen.kinds.total())}
+        self.broker.deliver(Message(subject, encode_json(event), mark))
 
 
 def _done(asset: str, operation: str, arguments: dict[str, Any]) -> Done:
