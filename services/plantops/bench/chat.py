@@ -132,9 +132,7 @@ async def run(load_: Load, tell: Tell) -> list[Figure]:
     runs = max(load_.runs, 1)
     async with front_site() as (demo, url):
         tell("ceilings: /health, and the gate alone")
-        ceilings = _ceilings(
-            await _health(url, runs), await _gate_alone(demo, runs, min(seconds, 5.0))
-        )
+        ceilings = _ceilings(await _health(url, runs), await _gate_alone(demo, runs, min(seconds, 5.0)))
         tell(f"/chat, {CONNECTIONS} connections, {runs} times {seconds:.0f} s")
         turns = await rounds(demo, url, runs, seconds)
         tell("/v1/commands, one after the other")
