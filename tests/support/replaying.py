@@ -12,6 +12,7 @@ from plantops.events.base import CommandId, SiteName, encode_json
 from plantops.events.command_parts import Decision, Observation
 from plantops.events.commands import CommandRequested
 from plantops.events.envelope import EVENT_ID, POSITION
+from plantops.events.subjects import reign
 from plantops.flow.bus import Bus, Stored
 from plantops.flow.policies import first
 from plantops.flow.processor import Recorded
@@ -76,7 +77,10 @@ async def check_replayed(site: RunningSite) -> str:
         in_force = InForce(root, site.site.name, plant=plant)
         await first(bus, in_force, patience_seconds=5.0)
         inputs = await gate_inputs(bus, gate, in_force)
-        own = [one for one in await stored(bus, "COMMANDS") if is_own(gate, one.stream, one.subject)]
+        # The word with which a run begins follows from no input.
+        began = reign(gate.site, gate.name)
+        words = await stored(bus, "COMMANDS")
+        own = [one for one in words if is_own(gate, one.stream, one.subject) and one.subject != began]
     count = sum(map(len, inputs.values()))
     run = Replay(gate, inputs, gate.initial())
     for message in own:
