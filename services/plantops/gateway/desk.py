@@ -21,8 +21,7 @@ from plantops.events.envelope import Message
 from plantops.events.queries import ApprovalTaken, CommandStatus, IntentTaken
 from plantops.flow.bus import Bus
 from plantops.flow.client import Client
-from plantops.flow.words import Verdict as Verdict  # noqa: PLC0414 - routes take it from here
-from plantops.flow.words import fresh, new_approval, new_intent, sealed
+from plantops.flow.words import Verdict, fresh, new_approval, new_intent, sealed
 from plantops.gateway.caller import Caller
 from plantops.gateway.problems import rate_limited
 from plantops.gateway.settings import GatewaySettings

@@ -9,12 +9,13 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
 from plantops.events.queries import CommandStatus
+from plantops.flow.words import Verdict
 from plantops.gateway import tasks
 from plantops.gateway.approving import Answered, give
 from plantops.gateway.asking import ask_and_wait, until_rest
 from plantops.gateway.bodies import AnyRequest, read_optional, taking
 from plantops.gateway.caller import Caller
-from plantops.gateway.desk import Desk, Verdict
+from plantops.gateway.desk import Desk
 from plantops.gateway.live import Live
 from plantops.gateway.problems import HttpProblem
 from plantops.gateway.shapes.tasks import (
