@@ -72,11 +72,11 @@ async def _log(folder: Path, count: int, tell: Tell) -> AsyncIterator[tuple[Site
         yield site, auditors
 
 
-async def covered(site: Site, count: int) -> None:
-    """Wait until a checkpoint covers so many. Raises: BrokerUnavailable when none does."""
+async def covered(site: Site, count: int, *, seconds: float = CATCH_UP_SECONDS) -> None:
+    """Wait until a checkpoint covers so many. Raises: BrokerUnavailable when none does in `seconds`."""
     keys = notary_keys(verify_envelope(site.folder, read_envelope(site.folder)).policy)
     try:
-        async with asyncio.timeout(CATCH_UP_SECONDS), login_as(site, "auditor") as bus:
+        async with asyncio.timeout(seconds), login_as(site, "auditor") as bus:
             while count:
                 noted = await last_noted(bus, site.name)
                 if noted.note and open_checkpoint(noted.note, site.name, keys).size >= count:

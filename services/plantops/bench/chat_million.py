@@ -16,7 +16,7 @@ from plantops.runtime.errors import BrokerUnavailable
 
 GROWN = 1_000_000
 GOAL_SHARE = 0.9
-START_SECONDS = 600.0
+START_SECONDS = 900.0
 QUIET_SHARE = 0.5  # of a core: reading a log anew takes a whole one
 LOOK_SECONDS = 3.0
 WRITERS = ("gate", "adapter-plc1", "adapter-opc1")
@@ -43,7 +43,7 @@ async def _measured(count: int, load: Load, tell: Tell) -> Turns:
     async with front_site(before=before, seconds=START_SECONDS) as (demo, url):
         if count:
             tell(f"notary, witness and archive read {count:,} records")
-            await covered(demo.site, count)
+            await covered(demo.site, count, seconds=START_SECONDS)
             await _quiet(demo)
         tell(f"/chat behind {count:,} records")
         turns = await rounds(demo, url, max(load.runs, 1), load.bounded(PART_SECONDS))
