@@ -126,7 +126,7 @@ class Feed:
         self.open |= {each.sequence: each for each in found}
         return found
 
-    async def reset(self, sequence: int) -> None:
+    async def reset(self, sequence: int) -> int:
         raise AssertionError("an executor acknowledges one by one")
 
     async def ack(self, message: Stored) -> None:

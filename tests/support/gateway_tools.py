@@ -30,7 +30,7 @@ class Tools:
         self.asked.append(asked)
         place, _, revision = asked.cursor.partition("-")
         if asked.cursor and revision != self.revision:
-            return problem("bad_cursor", "the catalogue has changed since: begin without a cursor")
+            return problem("catalogue_changed", "the catalogue has changed since: begin without a cursor")
         number = int(place or "0")
         following = f"{number + 1}-{self.revision}" if number + 1 < len(self.pages) else ""
         tools = tuple(map(listed, self.pages[number]))

@@ -106,7 +106,7 @@ async def test_a_cursor_of_another_catalogue_is_refused(door: Door) -> None:
     told = await ask(door, "list", {"all": True})
     change(door)
     refused = await ask(door, "list", {"all": True, "cursor": told.next})
-    assert refused.code == "bad_cursor"
+    assert refused.code == "catalogue_changed"
     assert "has changed" in refused.message
 
 

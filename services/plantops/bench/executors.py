@@ -86,8 +86,8 @@ class _Heard(Reader):
     async def fetch(self, limit: int, timeout: float) -> list[Stored]:
         return await self._reader.fetch(limit, timeout)
 
-    async def reset(self, sequence: int) -> None:
-        await self._reader.reset(sequence)
+    async def reset(self, sequence: int) -> int:
+        return await self._reader.reset(sequence)
 
     async def ack(self, message: Stored) -> None:
         await self._reader.ack(message)

@@ -70,6 +70,7 @@ _STATUS: Final[Mapping[str, tuple[int, str]]] = {
     "not_waiting": (404, "not_found"),
     "key_conflict": (409, "conflict"),
     "conflict": (409, "conflict"),
+    "catalogue_changed": (409, "conflict"),
     "too_large": (413, "payload_too_large"),
     "over_budget": (429, "rate_limited"),
     "busy": (429, "rate_limited"),

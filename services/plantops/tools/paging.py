@@ -30,7 +30,7 @@ def page_of(
     """What of `listed` is `usable` (None: all) from `cursor` on, as much as fits; `rows` 0: no other bound.
 
     The cursor is a place among all tools of one revision, so it means the same to every replica and to
-    whoever asks. Raises: ToolError `bad_arguments`; `bad_cursor`, also when the catalogue has changed since;
+    whoever asks. Raises: ToolError `bad_arguments`; `bad_cursor`; `catalogue_changed` since that page;
     `too_large` for a tool that no message holds.
     """
     if not 0 <= rows <= MOST_ROWS:
@@ -56,5 +56,5 @@ def _read(cursor: str, revision: str) -> int:
     if found is None:
         raise ToolError("bad_cursor", "the cursor is none that was given here: begin without one")
     if found[2] != revision[:16]:
-        raise ToolError("bad_cursor", "the catalogue has changed since: begin without a cursor")
+        raise ToolError("catalogue_changed", "the catalogue has changed since: begin without a cursor")
     return int(found[1])

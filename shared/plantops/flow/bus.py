@@ -72,8 +72,8 @@ class Reader(Protocol):
         """Up to `limit` messages; empty after `timeout` seconds without one. Raises: BrokerUnavailable."""
         ...
 
-    async def reset(self, sequence: int) -> None:
-        """Deliver from `sequence` on; the delivery count starts again at 1."""
+    async def reset(self, sequence: int) -> int:
+        """Deliver from `sequence` on; the delivery count starts again at 1. Gives how many are there now."""
         ...
 
     async def ack(self, message: Stored) -> None:

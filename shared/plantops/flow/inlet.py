@@ -38,6 +38,7 @@ class Inlet:
         self._ahead, self._most = ahead, most
         self._reader: Reader | None = None
         self._expected = 1
+        self._owed = 0  # messages that were there at the last rewind
         self._moved_at = 0.0
         self._opened_at = 0.0
         self._unacknowledged: Stored | None = None
@@ -54,7 +55,7 @@ class Inlet:
 
     async def rewind(self) -> None:
         """Deliver from position + 1 on, whatever was delivered before."""
-        await self._bound().reset(self.position + 1)
+        self._owed = await self._bound().reset(self.position + 1)
         self._expected = 1
         self.is_adrift = False
         self._moved_at = asyncio.get_running_loop().time()
@@ -82,11 +83,14 @@ class Inlet:
         return delivered
 
     def accept(self, delivered: Iterable[Stored]) -> list[Stored]:
-        """The messages to fold now. A jump in the delivery count ends them and sets `is_adrift`."""
+        """The messages to fold now. A jump in the delivery count, or a first one with less behind it than
+        there was, ends them and sets `is_adrift`."""
         fresh: list[Stored] = []
         position = self.position
         for stored in delivered:
-            if stored.delivery != self._expected:
+            # Another run's reset has a first delivery too, and may skip what is before its own place.
+            is_short = stored.delivery == 1 and stored.pending + 1 < self._owed
+            if stored.delivery != self._expected or is_short:
                 log.info("delivery.jump", input=self.key, expected=self._expected, got=stored.delivery)
                 self.is_adrift = True
                 break

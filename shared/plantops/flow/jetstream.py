@@ -214,7 +214,7 @@ class JetStreamBus:
 
         return await self._connection.insist(attempt)
 
-    async def _reset_consumer(self, stream: str, consumer: str, sequence: int) -> None:
+    async def _reset_consumer(self, stream: str, consumer: str, sequence: int) -> int:
         data = msgspec.json.encode({"seq": sequence})
         try:
             answer = await self._api(f"CONSUMER.RESET.{stream}.{consumer}", data, stream)
@@ -223,7 +223,7 @@ class JetStreamBus:
             probe = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
             await self._connection.ask(probe, b'{"batch":1,"no_wait":true}', TRY_SECONDS, None, stream)
             raise
-        wire.check_plain(answer, stream)
+        return wire.pending_after_reset(answer, stream)
 
     # Services
 

@@ -30,7 +30,7 @@ class JetStreamAheadReader(PullReader):
         consumer: str,
         *,
         check: Callable[[], None],
-        reset: Callable[[str, str, int], Awaitable[None]],
+        reset: Callable[[str, str, int], Awaitable[int]],
         most: int = MOST,
     ) -> None:
         super().__init__(client, stream, consumer, check=check, reset=reset)

@@ -45,7 +45,7 @@ class PullReader(ABC):
         consumer: str,
         *,
         check: Callable[[], None],
-        reset: Callable[[str, str, int], Awaitable[None]],
+        reset: Callable[[str, str, int], Awaitable[int]],
     ) -> None:
         self._client, self._stream, self._consumer = client, stream, consumer
         self._check, self._reset = check, reset
@@ -131,9 +131,9 @@ class PullReader(ABC):
         self._is_refused = code not in _ENDS
         self._owed.pop(status.subject, None)
 
-    async def reset(self, sequence: int) -> None:
+    async def reset(self, sequence: int) -> int:
         await self.bind()
-        await self._reset(self._stream, self._consumer, sequence)
+        return await self._reset(self._stream, self._consumer, sequence)
 
     async def ack(self, message: Stored) -> None:
         await self._say(message, b"+ACK")

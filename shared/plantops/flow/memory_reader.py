@@ -51,10 +51,12 @@ class MemoryReader:
             except TimeoutError:
                 continue
 
-    async def reset(self, sequence: int) -> None:
+    async def reset(self, sequence: int) -> int:
         await self._bus.ready()
-        self._consumer_now()[1].reset(sequence)
+        stream, consumer = self._consumer_now()
+        consumer.reset(sequence)
         self._bus.broker.wake()
+        return consumer.pending(stream)
 
     async def ack(self, message: Stored) -> None:
         await self._bus.ready()

@@ -90,17 +90,24 @@ class MemoryConsumer:
         """What is due again first, then what is new."""
         due = sorted(s for s, deadline in self.waiting.items() if deadline <= now_ns)
         again = [stream.messages[s] for s in due if s in stream.messages][:limit]
-        fresh = [
-            m
-            for s, m in stream.messages.items()
-            if s >= self.next_sequence and any(covers(f, m.subject) for f in self.subjects)
-        ]
+        fresh = self._fresh(stream)
         new = fresh[: limit - len(again)]
         pending = len(fresh) - len(new)
         if new:
             self.next_sequence = new[-1].sequence + 1
         taken = again + new
         return [self._deliver(m, now_ns, pending + len(taken) - n - 1) for n, m in enumerate(taken)]
+
+    def _fresh(self, stream: MemoryStream) -> list[Stored]:
+        return [
+            m
+            for s, m in stream.messages.items()
+            if s >= self.next_sequence and any(covers(f, m.subject) for f in self.subjects)
+        ]
+
+    def pending(self, stream: MemoryStream) -> int:
+        """How many are still to be delivered for the first time."""
+        return len(self._fresh(stream))
 
     def _deliver(self, message: Stored, now_ns: int, pending: int) -> Stored:
         self.delivered += 1

@@ -19,7 +19,7 @@ from plantops.flow.reading import UNUSABLE, EventReader
 from plantops.flow.snapshot import Snapshot, SnapshotDamaged, SnapshotStore
 from plantops.flow.step import is_own
 from plantops.flow.wire import nanoseconds
-from plantops.runtime.errors import IntegrityError
+from plantops.runtime.errors import Fenced, IntegrityError
 
 log = structlog.get_logger()
 
@@ -99,10 +99,20 @@ class Restorer(Generic[S]):
 
         Returns or raises when none is under way any more.
         """
+        await self._check_owner()
         opening = [inlet.open(self.bus) for inlet in self.inlets]
         for result in await asyncio.gather(*opening, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
+
+    async def _check_owner(self) -> None:
+        """All runs share one consumer. One that was replaced while it restored must not have the broker
+        deliver to the new one from where it stands itself: what is before that would be skipped there.
+
+        Raises: Fenced, BrokerUnavailable.
+        """
+        if not await self.store.is_owner():
+            raise Fenced(f"another run of {self.processor.name!r} has taken over", owned=self.processor.name)
 
     async def _load(self) -> tuple[Snapshot, S]:
         try:
@@ -178,6 +188,7 @@ class Restorer(Generic[S]):
             if is_beyond or await self._is_gone(inlet, delivered, target):
                 inlet.position = target
             if inlet.is_adrift or is_beyond or not delivered:
+                await self._check_owner()
                 await inlet.rewind()
         return state
 

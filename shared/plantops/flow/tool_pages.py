@@ -38,7 +38,7 @@ async def _pages(ask: Ask, asked: CatalogueAsked, until: str) -> CatalogueTold |
         try:
             told = await ask(msgspec.structs.replace(asked, cursor=cursor))
         except Refused as error:
-            if cursor and error.reason == "bad_cursor":
+            if cursor and error.reason == "catalogue_changed":
                 return None
             raise
         if revision not in ("", told.revision):

@@ -76,7 +76,8 @@ class _Info(msgspec.Struct, frozen=True):
     error: ApiError | None = None
 
 
-class _Plain(msgspec.Struct, frozen=True):
+class _Reset(msgspec.Struct, frozen=True):
+    num_pending: int = 0
     error: ApiError | None = None
 
 
@@ -160,11 +161,12 @@ def stream_state(data: bytes, stream: str) -> StreamState:
     return StreamState(info.created, info.state.first_seq, info.state.last_seq)
 
 
-def check_plain(data: bytes, stream: str) -> None:
-    """An answer of which only success matters."""
-    answer = _read(data, _Plain)
+def pending_after_reset(data: bytes, stream: str) -> int:
+    """The answer of CONSUMER.RESET: how many messages the consumer has still to deliver."""
+    answer = _read(data, _Reset)
     if answer.error is not None:
         raise refused(answer.error, stream)
+    return answer.num_pending
 
 
 def parse_delivery(ack_subject: str) -> Delivery:

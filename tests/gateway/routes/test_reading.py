@@ -115,8 +115,8 @@ async def test_the_list_of_tools_is_handed_on_page_by_page(gateway: Gateway) -> 
     ]
     assert [each.cursor for each in asked[3:5]] == ["", "1-r1"]
     assert {each.on_behalf_of for each in asked} == {("carol",)}
-    assert [each.status_code for each in (shown, missing, changed)] == [200, 404, 400]
-    assert changed.json()["error"]["details"] == {"reason": "bad_cursor"}
+    assert [each.status_code for each in (shown, missing, changed)] == [200, 404, 409]
+    assert changed.json()["error"]["details"] == {"reason": "catalogue_changed"}
 
 
 async def test_history_asks_the_archive_by_its_tool(gateway: Gateway) -> None:

@@ -47,7 +47,7 @@ async def list_tools(
 ) -> ToolList:
     """All that the caller may use, in pages; with `query` the best for it and all safe-direction operations.
 
-    400 with the reason `bad_cursor` when the catalogue has changed between two pages: begin anew.
+    409 when the catalogue has changed since the page of this cursor: begin anew.
     """
     if words:
         told = await catalogue.found(desk, caller, words, limit or FOUND, all_tools=all_tools)
