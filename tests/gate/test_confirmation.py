@@ -86,7 +86,7 @@ def test_the_result_covers_what_would_be_written() -> None:
 @pytest.mark.parametrize(
     ("now", "text"),
     [
-        (seen("plc1.setpoint", 950.0), "plc1.setpoint is 950.0 now, and was 900.0"),
+        (seen("plc1.setpoint", 950.0, age=0.0), "plc1.setpoint is 950.0 now, and was 900.0"),
         (seen("plc1.setpoint", None), "what stands in plc1.setpoint is not known now"),
         (seen("plc1.setpoint", 900.0, quality=24), "what stands in plc1.setpoint is not known now"),
     ],
@@ -97,6 +97,32 @@ def test_refuses_a_confirmation_when_the_plant_has_moved(now: ObservedInput, tex
     story.ask("SetSpeed", SPEED, confirms=first, observation=well(now, at=story.now))
     story.denied(f"confirmation: {text}")
     story.ask("SetSpeed", SPEED, confirms=first)
+    story.only(CommandPermitted)
+
+
+@pytest.mark.parametrize(
+    ("age", "is_taken"), [(0.3, True), (0.2, False), (0.1, False), (None, False)], ids=str
+)
+def test_what_the_source_told_before_the_simulation_says_nothing_of_what_came_after(
+    age: float | None, is_taken: bool
+) -> None:
+    """A dry run reads the device, where a write of a moment ago stands; the source tells of it with its next
+    reading. `age` is counted back from 0.2 s after the simulation."""
+    story = Story()
+    first = story.simulated()
+    story.wait(0.2)
+    before_the_write = well(seen("plc1.setpoint", 0.0, age=age), at=story.now)
+    story.ask("SetSpeed", SPEED, confirms=first, observation=before_the_write)
+    assert isinstance(story.out[0], CommandPermitted if is_taken else CommandDenied)
+
+
+def test_a_gate_that_restarted_still_knows_when_the_simulation_read_the_device() -> None:
+    story = Story()
+    first = story.simulated()
+    story.state = story.gate.load(story.gate.dump(story.state))
+    story.wait(0.2)
+    before_the_write = well(seen("plc1.setpoint", 0.0, age=0.3), at=story.now)
+    story.ask("SetSpeed", SPEED, confirms=first, observation=before_the_write)
     story.only(CommandPermitted)
 
 
@@ -129,7 +155,7 @@ def test_what_the_source_does_not_tell_is_no_movement(value: float, is_same: boo
         SPEED,
         confirms=first,
         model=plant.digest,
-        observation=well(seen("plc1.setpoint", value), at=story.now),
+        observation=well(seen("plc1.setpoint", value, age=0.0), at=story.now),
     )
     assert isinstance(story.out[0], CommandPermitted if is_same else CommandDenied)
 

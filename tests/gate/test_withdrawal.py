@@ -96,7 +96,7 @@ def test_a_stop_withdraws_what_was_approved_on_its_asset_at_once(given: int) -> 
 @pytest.mark.parametrize(
     ("now", "text"),
     [
-        (seen("plc1.reset", True), "plc1.reset is True now, and was False when it was simulated"),
+        (seen("plc1.reset", True, age=0.0), "plc1.reset is True now, and was False when it was simulated"),
         (seen("plc1.reset", None), "what stands in plc1.reset is not known now"),
         (seen("plc1.reset", False, quality=0), "what stands in plc1.reset is not known now"),
     ],

@@ -52,10 +52,11 @@ def withdrawn() -> Story:
         "SetSpeed",
         {"RPM": 1200.0},
         confirms=again,
-        observation=well(seen("plc1.setpoint", 800.0), at=story.now),
+        observation=well(seen("plc1.setpoint", 800.0, age=0.0), at=story.now),
     )
     story.ask("SetSpeed", {"RPM": 1200.0}, confirms=again, simulation=Digest("0" * 64))
-    story.ask("SetSpeed", {"RPM": 1200.0}, confirms=again)
+    told_before = well(seen("plc1.setpoint", 800.0, age=0.2), at=story.now)
+    story.ask("SetSpeed", {"RPM": 1200.0}, confirms=again, observation=told_before)
     story.publish(msgspec.structs.replace(second, revision=3))
     return story
 

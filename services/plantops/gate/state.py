@@ -53,8 +53,9 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Simulated(msgspec.Struct, frozen=True):
-    """What a confirmation or an approval is held against; `before` is what stood in the written tags, `told`
-    what an external simulator said (None: not kept)."""
+    """What a confirmation or an approval is held against; `before` is what stood in the written tags `at` the
+    latest (the broker's time of the executor's answer), `told` what an external simulator said (None: not
+    kept)."""
 
     next: Literal["confirm", "approve", "nothing"]
     person: PrincipalName
@@ -64,6 +65,7 @@ class Simulated(msgspec.Struct, frozen=True):
     expires_at: datetime
     before: tuple[ObservedInput, ...] = ()
     told: Returned = None
+    at: datetime | None = None
 
 
 class Course(msgspec.Struct, frozen=True):
@@ -394,5 +396,5 @@ def simulated_of(event: CommandSimulated) -> Simulated:
     by = event.decision
     told = kept(event.simulated)
     return Simulated(
-        event.next, by.person, by.policy, by.model, event.result, event.expires_at, event.before, told
+        event.next, by.person, by.policy, by.model, event.result, event.expires_at, event.before, told, by.now
     )

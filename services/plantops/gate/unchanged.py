@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from plantops.events.base import Scalar, TagName
 from plantops.events.command_parts import Intent, Observation, ObservedInput, Write
@@ -36,7 +36,9 @@ def moved(
     """What stands in a written tag and is not what stood there before, in words; empty when nothing is.
 
     Compared is what the simulation read well: nobody saw the rest. Within the tolerance of the write, or
-    the dead band below which its source tells no change, nothing has moved. What is not known now has.
+    the dead band below which its source tells no change, nothing has moved. What is not known now has. The
+    simulation reads the device, an observation what its source told last: one from before the simulation
+    says nothing of what came after it.
     """
     now_seen = _seen(observation, now, skew_seconds)
     before = {one.tag: one for one in simulated.before}
@@ -48,6 +50,8 @@ def moved(
             continue
         if seen is None or not _is_known(seen):
             return f"what stands in {write.tag} is not known now"
+        if _is_older(observation, seen, simulated):
+            continue
         if not _is_same(was.value, seen.value, _slack(plant, write)):
             return f"{write.tag} is {seen.value!r} now, and was {was.value!r}"
     return ""
@@ -72,6 +76,13 @@ def _once(inputs: Sequence[ObservedInput]) -> dict[TagName, ObservedInput]:
             twice.add(one.tag)
         told[one.tag] = one
     return {tag: one for tag, one in told.items() if tag not in twice}
+
+
+def _is_older(observation: Observation | None, seen: ObservedInput, simulated: Simulated) -> bool:
+    """Both are the broker's times: that of the frame that last confirmed the value, and of the dry run."""
+    if observation is None or seen.age_seconds is None or simulated.at is None:
+        return False
+    return observation.at - timedelta(seconds=seen.age_seconds) < simulated.at
 
 
 def _is_known(one: ObservedInput) -> bool:
