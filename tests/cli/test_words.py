@@ -13,12 +13,13 @@ import pytest
 
 from plantops.cli import failing
 from plantops.cli.commands import ended_badly, parse_arguments
-from plantops.cli.following import describe, is_at_rest, words
+from plantops.cli.following import describe, words
 from plantops.cli.loading import ENTRIES, load
 from plantops.cli.main import run
 from plantops.cli.output import Voice, aligned, did_you_mean, seconds, shown, table
 from plantops.events.base import AssetName, CommandId, OperationName, PrincipalName, Scalar
 from plantops.events.queries import CommandStatus
+from plantops.flow.results import is_at_rest
 from plantops.runtime.errors import BrokerUnavailable, SettingsError
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)

@@ -13,9 +13,9 @@ import pytest
 from plantops.events.envelope import Message
 from plantops.flow import auditing
 from plantops.flow.auditing import Auditor, stop
+from plantops.flow.bus import FEW
 from plantops.flow.journal import Journal, JournalEntry
 from plantops.flow.memory import MemoryBroker, MemoryBus
-from plantops.flow.row import FEW
 from plantops.flow.signing import Signer
 from plantops.ledger.keys import SigningKey
 from plantops.runtime.errors import BrokerUnavailable, Fenced, IntegrityError

@@ -248,6 +248,14 @@ class RunningSite:
         assert found is not None
         return found
 
+    async def standing(self, here: Session) -> None:
+        """Returns when the pump has come to a stand, and the twin knows it: what the twin told before it
+        heard that the pump turns is low as well."""
+        await until(
+            lambda: self.plant({"state": True}), lambda state: state["speed_rpm"] < 95, "the pump stands"
+        )
+        await self.tag(here, "plc1.pump.speed", lambda tag: float(tag.value or 0) < 95, "is below 95")
+
 
 async def ask(
     here: Session,

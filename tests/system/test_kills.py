@@ -10,11 +10,11 @@ from itertools import count
 
 import pytest
 
-from plantops.cli.following import is_at_rest
 from plantops.cli.session import Session
 from plantops.events.base import CommandId
 from plantops.events.commands import CommandClaimed, CommandExecuted
 from plantops.events.queries import CommandAsked, CommandStatus
+from plantops.flow.results import is_at_rest
 from plantops.runtime.errors import BrokerError, Refused
 from support.history import (
     check_claims_audited,

@@ -71,7 +71,7 @@ async def test_a_confirmation_is_good_for_nothing_but_what_was_simulated(demo: R
 async def test_nobody_approves_his_own_command_and_a_second_person_does(demo: RunningSite) -> None:
     async with demo.people("alice", "bob") as (alice, bob):
         await ask(alice, "pump-001.StopPump")
-        await demo.tag(alice, "plc1.pump.speed", lambda tag: float(tag.value or 0) < 95, "is below 95")
+        await demo.standing(alice)
         before = await demo.plant({"state": True})
         waiting = await ask(alice, "pump-001.ResetFault")
         assert waiting.phase == "waiting", waiting

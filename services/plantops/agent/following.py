@@ -16,7 +16,7 @@ from plantops.events.envelope import Message
 from plantops.events.queries import CommandAsked, CommandStatus, ProblemDetail, read_answer
 from plantops.events.subjects import service
 from plantops.flow.bus import Bus, Subscription
-from plantops.flow.results import listen_to_results
+from plantops.flow.results import is_at_rest, listen_to_results
 from plantops.runtime.errors import BrokerError
 
 # Nothing has come to rest with these: the gate need not be asked.
@@ -119,15 +119,6 @@ class Commands:
             heard.simulated = event
         elif isinstance(event, CommandExecuted):
             heard.executed = event
-
-
-def is_at_rest(status: CommandStatus) -> bool:
-    """Whether nothing more happens without a person."""
-    if status.outcome not in ("", "command.claimed"):
-        return True
-    if status.phase == "cancelled":
-        return not status.outcome
-    return status.phase in ("denied", "expired", "simulated", "waiting", "done")
 
 
 async def _wait(news: asyncio.Event, seconds: float) -> None:

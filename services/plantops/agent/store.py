@@ -6,8 +6,6 @@ looks again: between several hosts the first answer wins.
 
 from __future__ import annotations
 
-import itertools
-import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,9 +19,8 @@ from plantops.events import Event, event_type
 from plantops.events.base import SiteName
 from plantops.events.envelope import Message
 from plantops.events.subjects import agent
-from plantops.flow.bus import Bus, Stored
+from plantops.flow.bus import FEW, Bus, Stored
 from plantops.flow.reading import UNUSABLE, read_event
-from plantops.flow.row import publish_row
 from plantops.flow.signing import Signer
 from plantops.flow.trust import Trust
 from plantops.runtime.errors import BrokerError
@@ -55,8 +52,6 @@ class Store:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     changed: Callable[[str], None] = lambda _name: None
     _kept: OrderedDict[str, Held] = field(default_factory=OrderedDict, repr=False)
-    _token: str = field(default_factory=lambda: secrets.token_hex(6), repr=False)
-    _count: itertools.count[int] = field(default_factory=itertools.count, repr=False)
 
     def kept(self, name: str) -> Held:
         """As far as it is known here, perhaps not at all: only for who adds to it and is told otherwise."""
@@ -98,20 +93,19 @@ class Store:
         return self._keep(Held(held.name, fold(events, held.state), sequence))
 
     async def _publish(self, held: Held, messages: Sequence[Message]) -> int:
-        subject = self._all(held.name)
-        if len(messages) > 1:
-            return await publish_row(
-                self.bus, messages, stream=STREAM, expected_last=held.last, expected_subject=subject
+        subject, last = self._all(held.name), held.last
+        if len(messages) > FEW:
+            return await self.bus.publish_batch(
+                messages, stream=STREAM, expected_last=last, expected_subject=subject
             )
-        # Nobody else may guess it: under the same identity his own words would count as stored.
-        identity = f"{self._token}.{next(self._count)}"
-        return await self.bus.publish(
-            messages[0],
-            stream=STREAM,
-            message_id=identity,
-            expected_last=held.last,
-            expected_subject=subject,
-        )
+        for message in messages:
+            last = await self.bus.publish(
+                message,
+                stream=STREAM,
+                expected_last=last,
+                expected_subject=subject,
+            )
+        return last
 
     def _message(self, held: Held, event: Event, number: int) -> Message:
         kind = event_type(event).partition(".")[2]

@@ -29,7 +29,7 @@ from plantops.events.envelope import Message
 from plantops.events.governance import ActDone, ApprovalEscalated
 from plantops.events.queries import CommandAsked, CommandStatus
 from plantops.flow.bus import Subscription
-from plantops.flow.results import listen_to_results
+from plantops.flow.results import is_at_rest, listen_to_results
 from plantops.runtime.errors import Refused
 
 LOOK_SECONDS = 1.0
@@ -111,15 +111,6 @@ class Follower:
             if error.reason == "unknown_command":
                 return None  # stored, and not yet folded
             raise
-
-
-def is_at_rest(status: CommandStatus) -> bool:
-    """Whether nothing more happens without a person."""
-    if status.outcome not in ("", "command.claimed"):
-        return True
-    return status.phase in ("denied", "expired", "simulated", "waiting", "done") or (
-        status.phase == "cancelled" and not status.outcome
-    )
 
 
 def describe(status: CommandStatus, now: datetime | None = None) -> str:

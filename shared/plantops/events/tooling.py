@@ -78,8 +78,8 @@ class CatalogueAsked(Record, frozen=True):
 class CatalogueTold(Record, frozen=True):
     """`revision` changes whenever the catalogue does: it is the model's and the program's digest.
 
-    `next` is the cursor of the following page of a list, "" at the end. It is refused (`bad_cursor`) once the
-    catalogue has changed: begin anew then.
+    `next` is the cursor of the following page of a list, "" at the end. Once the catalogue has changed it
+    is refused (`catalogue_changed`): begin anew then.
     """
 
     tools: tuple[ToolListed, ...]

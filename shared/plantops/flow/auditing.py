@@ -24,9 +24,8 @@ from plantops.events import Event, encode
 from plantops.events.envelope import CONTENT_TYPE, JSON, Message
 from plantops.events.queries import HeadTold, ProblemDetail, read_answer
 from plantops.events.subjects import audit, audit_head
-from plantops.flow.bus import Bus
+from plantops.flow.bus import FEW, Bus
 from plantops.flow.journal import Journal, JournalEntry, Mark
-from plantops.flow.row import FEW
 from plantops.flow.signing import Signer
 from plantops.ledger.record import BEGINNING, Head, WriterChain, seal_record
 from plantops.runtime.errors import BrokerError, BrokerUnavailable, Conflict, Fenced, IntegrityError

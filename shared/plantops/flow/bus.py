@@ -43,6 +43,10 @@ class StreamState:
 MOST: Final = 1000
 """How many messages a reader that asks ahead may have on their way."""
 
+FEW: Final = 8
+"""Up to so many messages are stored sooner one by one than as a batch, for which the broker makes a store
+of its own on the disk: two take 1.5 ms instead of 6, eight take as long (measured, nats-server 2.15)."""
+
 Handler: TypeAlias = Callable[[Message], Awaitable[bytes | None]]
 """Answers a request, or leaves that to another one (None). The request's headers carry `Nats-Request-Info`
 where it came from CLIENTS."""
@@ -127,7 +131,8 @@ class Bus(Protocol):
         """Store 1 to 1,000 messages, all or none, with one sync; returns the last sequence.
 
         The sequences are consecutive. Never repeated by itself: after BrokerUnavailable the caller looks
-        up what is stored. Raises: as `publish`.
+        up what is stored. Where they carry message ids (`wire.MESSAGE_ID`), a repetition stores nothing: of
+        one message it gives the sequence, of several it raises BrokerUnavailable. Raises: as `publish`.
         """
         ...
 

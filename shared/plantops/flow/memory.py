@@ -140,6 +140,12 @@ class MemoryBroker:
         self.wake()
         return target.last
 
+    def known(self, messages: Sequence[Message], stream: str) -> int:
+        """Where one of them is stored already under its message id, 0 for none. Raises: StreamMissing."""
+        target = self.stream(stream)
+        found = (target.duplicate_of(each.header(MESSAGE_ID), self.now_ns) for each in messages)
+        return next(filter(None, found), 0)
+
     def _target(self, messages: Sequence[Message], stream: str) -> MemoryStream:
         for message in messages:
             takers = [s for s in self.streams.values() if s.takes(message.subject)]
@@ -248,7 +254,7 @@ class MemoryBus:
         marked = Message(message.subject, message.data, {**message.headers, MESSAGE_ID: token})
         for _attempt in range(_ATTEMPTS):
             await self.ready()
-            known = self.broker.stream(stream).duplicate_of(token, self.broker.now_ns)
+            known = self.broker.known([marked], stream)
             sequence = known or self.broker.store([marked], stream, expected_last, expected_subject)
             if not self.broker.take_lost_ack():
                 return sequence
@@ -265,7 +271,10 @@ class MemoryBus:
         if not 1 <= len(messages) <= MAX_BATCH:
             raise ValueError(f"a batch holds 1 to {MAX_BATCH} messages, not {len(messages)}")
         await self.ready()
-        sequence = self.broker.store(messages, stream, expected_last, expected_subject)
+        known = self.broker.known(messages, stream)
+        if known and len(messages) > 1:
+            raise BrokerUnavailable(f"{stream!r} holds one of these messages already", stream=stream)
+        sequence = known or self.broker.store(messages, stream, expected_last, expected_subject)
         if self.broker.take_lost_ack():
             raise BrokerUnavailable(f"no acknowledgement from {stream!r} in time", stream=stream)
         return sequence

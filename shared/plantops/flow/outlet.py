@@ -20,9 +20,8 @@ import structlog
 
 from plantops.events import Event
 from plantops.events.envelope import CORRELATION, EVENT_ID, POSITION, TRACE, Message
-from plantops.flow.bus import Bus, Stored
+from plantops.flow.bus import FEW, Bus, Stored
 from plantops.flow.processor import Output, Recorded
-from plantops.flow.row import FEW
 from plantops.flow.signing import Signer
 from plantops.flow.snapshot import OWNER
 from plantops.flow.wire import MAX_BATCH, MESSAGE_ID

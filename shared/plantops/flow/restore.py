@@ -19,7 +19,7 @@ from plantops.flow.reading import UNUSABLE, EventReader
 from plantops.flow.snapshot import Snapshot, SnapshotDamaged, SnapshotStore
 from plantops.flow.step import is_own
 from plantops.flow.wire import nanoseconds
-from plantops.runtime.errors import Fenced, IntegrityError
+from plantops.runtime.errors import IntegrityError
 
 log = structlog.get_logger()
 
@@ -86,7 +86,9 @@ class Restorer(Generic[S]):
             inlet.clock_ns = snapshot.clocks.get(inlet.key, 0)
         await self._check_streams(snapshot)
         if self.processor.output_stream:
-            # Only now: a word of ours behind what was lost would hide that it was.
+            # Only now: a word of ours behind what was lost would hide that it was. And who was replaced
+            # meanwhile must not end the one who did.
+            await self.store.require_owner()
             await self.outlet.begin()
             state = await self._fold_own(state, snapshot.own)
         await self._open_inlets()
@@ -97,22 +99,16 @@ class Restorer(Generic[S]):
     async def _open_inlets(self) -> None:
         """All at once: each takes several answers of the broker, and a stop may be waiting for them.
 
+        All runs share one consumer. One that was replaced while it restored must not have the broker deliver
+        to the new one from where it stands itself: what is before that would be skipped there.
+
         Returns or raises when none is under way any more.
         """
-        await self._check_owner()
+        await self.store.require_owner()
         opening = [inlet.open(self.bus) for inlet in self.inlets]
         for result in await asyncio.gather(*opening, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
-
-    async def _check_owner(self) -> None:
-        """All runs share one consumer. One that was replaced while it restored must not have the broker
-        deliver to the new one from where it stands itself: what is before that would be skipped there.
-
-        Raises: Fenced, BrokerUnavailable.
-        """
-        if not await self.store.is_owner():
-            raise Fenced(f"another run of {self.processor.name!r} has taken over", owned=self.processor.name)
 
     async def _load(self) -> tuple[Snapshot, S]:
         try:
@@ -188,7 +184,7 @@ class Restorer(Generic[S]):
             if is_beyond or await self._is_gone(inlet, delivered, target):
                 inlet.position = target
             if inlet.is_adrift or is_beyond or not delivered:
-                await self._check_owner()
+                await self.store.require_owner()
                 await inlet.rewind()
         return state
 

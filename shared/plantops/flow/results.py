@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from plantops.events.envelope import Message
+from plantops.events.queries import CommandStatus
 from plantops.flow.bus import Bus, Subscription
 
 STREAM: Final = "Nats-Stream"
@@ -36,3 +37,12 @@ async def listen_to_results(
             await hear(message)
 
     return await bus.listen(subject, hear_marked)
+
+
+def is_at_rest(status: CommandStatus) -> bool:
+    """Whether nothing more happens without a person."""
+    if status.outcome not in ("", "command.claimed"):
+        return True
+    if status.phase == "cancelled":
+        return not status.outcome
+    return status.phase in ("denied", "expired", "simulated", "waiting", "done")

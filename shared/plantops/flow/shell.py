@@ -224,8 +224,7 @@ class Shell(Generic[S]):
         Raises: Fenced, BrokerUnavailable.
         """
         asked_at = asyncio.get_running_loop().time()
-        if not await self._store.is_owner():
-            raise Fenced(f"another run of {self.processor.name!r} has taken over", owned=self.processor.name)
+        await self._store.require_owner()
         self._owned_at = asked_at
 
     async def _fold(self, inlet: Inlet, fresh: Sequence[Stored]) -> None:

@@ -113,10 +113,11 @@ class SnapshotStore:
             return
         raise self._fenced()
 
-    async def is_owner(self) -> bool:
-        """Whether nobody has claimed the bucket since. Raises: BrokerUnavailable."""
+    async def require_owner(self) -> None:
+        """Raises: Fenced when somebody has claimed the bucket since, BrokerUnavailable."""
         stored = await self._bus.last(self._stream, self._all)
-        return stored is not None and stored.headers.get(OWNER) == self.token
+        if stored is None or stored.headers.get(OWNER) != self.token:
+            raise self._fenced()
 
     async def load(self) -> Snapshot | None:
         """The last whole snapshot; None when there is none of this version. Raises: SnapshotDamaged."""
