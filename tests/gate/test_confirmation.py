@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 
@@ -114,6 +116,15 @@ def test_what_the_source_told_before_the_simulation_says_nothing_of_what_came_af
     before_the_write = well(seen("plc1.setpoint", 0.0, age=age), at=story.now)
     story.ask("SetSpeed", SPEED, confirms=first, observation=before_the_write)
     assert isinstance(story.out[0], CommandPermitted if is_taken else CommandDenied)
+
+
+def test_what_is_newer_than_the_observer_s_clock_counts_as_news() -> None:
+    """Behind the broker's time, an observer tells no age below 0: the frame may come after the simulation."""
+    story = Story()
+    first = story.simulated()
+    moved = well(seen("plc1.setpoint", 0.0, age=0.0), at=story.now - timedelta(seconds=0.5))
+    story.ask("SetSpeed", SPEED, confirms=first, observation=moved)
+    story.denied("confirmation: plc1.setpoint is 0.0 now")
 
 
 def test_a_gate_that_restarted_still_knows_when_the_simulation_read_the_device() -> None:

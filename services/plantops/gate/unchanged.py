@@ -79,8 +79,11 @@ def _once(inputs: Sequence[ObservedInput]) -> dict[TagName, ObservedInput]:
 
 
 def _is_older(observation: Observation | None, seen: ObservedInput, simulated: Simulated) -> bool:
-    """Both are the broker's times: that of the frame that last confirmed the value, and of the dry run."""
-    if observation is None or seen.age_seconds is None or simulated.at is None:
+    """Both are the broker's times: that of the frame that last confirmed the value, and of the dry run.
+
+    An age of 0 is told of all that the observer's clock has not reached yet: it may be news.
+    """
+    if observation is None or not seen.age_seconds or simulated.at is None:
         return False
     return observation.at - timedelta(seconds=seen.age_seconds) < simulated.at
 
