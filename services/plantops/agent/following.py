@@ -16,22 +16,9 @@ from plantops.events.envelope import Message
 from plantops.events.queries import CommandAsked, CommandStatus, ProblemDetail, read_answer
 from plantops.events.subjects import service
 from plantops.flow.bus import Bus, Subscription
-from plantops.flow.results import is_at_rest, listen_to_results
+from plantops.flow.results import is_at_rest, listen_to_results, may_rest
 from plantops.runtime.errors import BrokerError
 
-# Nothing has come to rest with these: the gate need not be asked.
-_ON_ITS_WAY: Final = frozenset(
-    (
-        "simulation_ordered",
-        "dry_run",
-        "approval_accepted",
-        "permitted",
-        "safe_permitted",
-        "generation_raised",
-        "claimed",
-        "progressed",
-    )
-)
 _ASK_SECONDS: Final = 2.0
 _FIRST_SECONDS: Final = 0.25
 _SOON_SECONDS: Final = 0.01
@@ -107,7 +94,7 @@ class Commands:
             return
         if parts[2] in ("simulated", "executed"):
             self._note(heard, message)
-        if parts[2] not in _ON_ITS_WAY:
+        if may_rest(parts[2]):
             heard.news.set()
 
     def _note(self, heard: Heard, message: Message) -> None:

@@ -21,7 +21,7 @@ CLIENTS = 1000
 SECONDS = 20.0
 UPDATES = 10.0
 POLL_MS = 50
-# Something has changed each time when the gateway tells changed tags, ten times a second.
+# Something has changed each time when the gateway tells changed tags, every 80 ms.
 OFTEN = {"sources/plc1.toml": [("period_ms = 500", f"period_ms = {POLL_MS}")]}
 
 
@@ -93,7 +93,7 @@ async def run(load: Load, tell: Tell) -> list[Figure]:
             f"live events, {many}: from the change to the client",
             seen.ages or (0.0,),
             shares=(50, 99),
-            note="as the twin dates it; told at most every 100 ms",
+            note="as the twin dates it; told at most every 80 ms",
         ),
         figure("sse.cpu", f"the gateway, {many}", percent, "% of a core", better="lower"),
         figure(

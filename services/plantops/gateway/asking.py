@@ -17,7 +17,8 @@ from plantops.runtime.errors import Refused
 
 LOOK_SECONDS: Final = 1.0
 _FOLD_SECONDS: Final = 2.0
-_SOON_SECONDS: Final = 0.02
+_FIRST_SECONDS: Final = 0.25
+_SOON_SECONDS: Final = 0.003
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +91,26 @@ async def known_soon(desk: Desk, command: str) -> CommandStatus | None:
 
 
 async def until_rest(
-    desk: Desk, follower: Follower, command: str, seconds: float, rests: bool = True
+    desk: Desk,
+    follower: Follower,
+    command: str,
+    seconds: float,
+    *,
+    rests: bool = True,
+    is_new: bool = False,
 ) -> CommandStatus | None:
     """Where it stands once nothing more happens without a person, or after `seconds`. `rests` False: once
-    it is other than the first time. None while nobody knows of it."""
+    it is other than the first time. `is_new`: the door has just taken it, so the gate need not be asked
+    before something is heard. None while nobody knows of it."""
     deadline = time.monotonic() + seconds
-    status = first = await known(desk, command)
-    pause = _SOON_SECONDS
+    status = first = None if is_new else await known(desk, command)
+    pause = _FIRST_SECONDS  # what is heard is quicker, unless the connection was away
     while (left := deadline - time.monotonic()) > 0:
         if status is not None and (is_at_rest(status) if rests else status != first):
             break
         # What was heard, the gate may fold a moment later.
-        is_new = await follower.news(min(pause, left))
-        pause = _SOON_SECONDS if is_new else min(2 * pause, LOOK_SECONDS)
+        is_heard = await follower.news(min(pause, left), rests=rests)
+        pause = _SOON_SECONDS if is_heard else min(2 * pause, LOOK_SECONDS)
         status = await known(desk, command)
     return status
 
@@ -113,4 +121,5 @@ async def ask_and_wait(desk: Desk, live: Live, intent: Intent, seconds: float) -
         return Taken(await ask_once(desk, intent))
     async with live.following(command_id(intent.actor, intent.key)) as follower:
         taken = await ask_once(desk, intent)
-        return Taken(taken, await until_rest(desk, follower, taken.command, seconds))
+        is_new = not taken.repeated
+        return Taken(taken, await until_rest(desk, follower, taken.command, seconds, is_new=is_new))

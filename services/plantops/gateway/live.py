@@ -19,7 +19,7 @@ import structlog
 from plantops.events.base import Event
 from plantops.events.envelope import Message
 from plantops.events.queries import TagsAsked, TagState, TagsTold
-from plantops.flow.results import place_of
+from plantops.flow.results import may_rest, place_of
 from plantops.gateway.desk import Desk
 from plantops.gateway.outlet import Chunk, Outlet
 from plantops.gateway.pacing import Pace
@@ -27,7 +27,7 @@ from plantops.gateway.wanted import TAGS, Form, Position, TagFilter, Wanted
 from plantops.runtime.errors import PlantOpsError
 
 BEAT_SECONDS: Final = 15.0
-TAG_SECONDS: Final = 0.1
+TAG_SECONDS: Final = 0.08
 """Changed tags are told at most this often, on average; of one that changed in between, the newest value."""
 
 _WATCH_SECONDS: Final = 20.0
@@ -81,24 +81,29 @@ class Follower:
     def __init__(self) -> None:
         self.events: list[tuple[str, bytes]] = []
         self._news = asyncio.Event()
+        self._rests = asyncio.Event()
 
     def hear(self, kind: str, data: bytes) -> None:
         self.events.append((kind, data))
         self._news.set()
+        if may_rest(kind.rpartition(".")[2]):
+            self._rests.set()
 
     @staticmethod
     def read(data: bytes, kind: type[T]) -> T:
         """One of `events`. Raises: DecodeError when it is of another kind."""
         return msgspec.json.decode(data, type=kind)
 
-    async def news(self, seconds: float) -> bool:
-        """True when something new was heard, False when `seconds` are over without."""
+    async def news(self, seconds: float, *, rests: bool = False) -> bool:
+        """True when something new was heard, with `rests` something with which the command may have come to
+        rest. False when `seconds` are over without."""
+        heard = self._rests if rests else self._news
         try:
             async with asyncio.timeout(max(seconds, 0)):
-                await self._news.wait()
+                await heard.wait()
         except TimeoutError:
             return False
-        self._news.clear()
+        heard.clear()
         return True
 
 

@@ -18,6 +18,18 @@ SEQUENCE: Final = "Nats-Sequence"
 """What nats-server writes on a message that a stream repeats (ADR-28): which it is, and the place in it."""
 
 _LOG: Final = "COMMANDS"
+_ON_ITS_WAY: Final = frozenset(
+    (
+        "simulation_ordered",
+        "dry_run",
+        "approval_accepted",
+        "permitted",
+        "safe_permitted",
+        "generation_raised",
+        "claimed",
+        "progressed",
+    )
+)
 
 
 def place_of(message: Message) -> int:
@@ -37,6 +49,12 @@ async def listen_to_results(
             await hear(message)
 
     return await bus.listen(subject, hear_marked)
+
+
+def may_rest(verb: str) -> bool:
+    """Whether a command may have come to rest with this result (`executed` of `command.executed`): only then
+    need the gate be asked where it stands."""
+    return verb not in _ON_ITS_WAY
 
 
 def is_at_rest(status: CommandStatus) -> bool:

@@ -99,7 +99,8 @@ async def delegate(
     )
     async with live.following(command_id(intent.actor, intent.key)) as follower:
         taken = await ask_once(desk, intent)
-        status = await until_rest(desk, follower, taken.command, DELEGATE_SECONDS)
+        is_new = not taken.repeated
+        status = await until_rest(desk, follower, taken.command, DELEGATE_SECONDS, is_new=is_new)
     if status is None or not _is_done(status, simulate=simulate):
         raise _not_done(status, taken.handle)
     outputs = status.outputs if status.outputs is not None else _heard(follower)

@@ -82,8 +82,8 @@ async def stream_events(
 ) -> Response[None]:
     """Commands and changed tags as they come, without end.
 
-    With `Last-Event-ID` or `after` first what was missed. Tags are told at most ten times a second. The event
-    `cut` says why a stream ends; the answer is to come again with the last identity.
+    With `Last-Event-ID` or `after` first what was missed. Tags are told at most every 80 ms on
+    average. The event `cut` says why a stream ends; the answer is to come again with the last identity.
     """
     wanted = _wanted(types, assets, tags, "sse")
     since = _since(request.headers.get("last-event-id", "") or after)
