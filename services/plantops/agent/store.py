@@ -100,10 +100,7 @@ class Store:
             )
         for message in messages:
             last = await self.bus.publish(
-                message,
-                stream=STREAM,
-                expected_last=last,
-                expected_subject=subject,
+                message, stream=STREAM, expected_last=last, expected_subject=subject
             )
         return last
 

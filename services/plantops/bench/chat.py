@@ -16,6 +16,7 @@ from plantops.cli.loadtest import MESSAGE, judge_chat, judge_command
 from plantops.events.base import Scalar
 from plantops.events.command_parts import command_id
 from plantops.events.envelope import Message
+from plantops.flow.results import may_rest
 from plantops.runtime.errors import Refused
 
 GOAL_RATE = 300.0
@@ -27,7 +28,6 @@ HEALTHS = 1000
 PATIENCE_SECONDS = 30.0
 STILL_SECONDS = 1.0
 SIMULATED = "200 simulated_only"
-_ON_THE_WAY = ("simulation_ordered", "dry_run")
 
 
 @dataclass
@@ -94,7 +94,7 @@ async def _gate_alone(demo: Demo, runs: int, seconds: float) -> list[float]:
     async def hear(message: Message) -> None:
         parts = message.subject.split(".")
         end = ends.get(parts[-1])
-        if parts[2] not in _ON_THE_WAY and end is not None and not end.done():
+        if may_rest(parts[2]) and end is not None and not end.done():
             end.set_result(parts[2])
 
     async def one(until: float) -> int:

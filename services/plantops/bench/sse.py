@@ -15,13 +15,14 @@ from plantops.bench.ground import child, tail
 from plantops.bench.machine import cpu_seconds, resident_megabytes
 from plantops.bench.sse_clients import START_SECONDS, Seen
 from plantops.deployment.runtime_file import read_running
+from plantops.gateway.live import TAG_SECONDS
 from plantops.runtime.errors import BrokerUnavailable
 
 CLIENTS = 1000
 SECONDS = 20.0
 UPDATES = 10.0
 POLL_MS = 50
-# Something has changed each time when the gateway tells changed tags, every 80 ms.
+# Something has changed each time when the gateway tells changed tags (`TAG_SECONDS`).
 OFTEN = {"sources/plc1.toml": [("period_ms = 500", f"period_ms = {POLL_MS}")]}
 
 
@@ -93,7 +94,7 @@ async def run(load: Load, tell: Tell) -> list[Figure]:
             f"live events, {many}: from the change to the client",
             seen.ages or (0.0,),
             shares=(50, 99),
-            note="as the twin dates it; told at most every 80 ms",
+            note=f"as the twin dates it; told at most every {1000 * TAG_SECONDS:.0f} ms",
         ),
         figure("sse.cpu", f"the gateway, {many}", percent, "% of a core", better="lower"),
         figure(
